@@ -1,0 +1,241 @@
+"""The broker port: the few verbs the desk uses, and everything a broker may report.
+
+Adapters translate, they never decide. Every verb ends in an answer or a typed error within a stated
+time; a query that timed out raises, it never answers with an empty list.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+from engine.units import DecisionId, OrderRef, Side
+
+
+class Leg(StrEnum):
+    """The part an order plays; the last component of its `OrderRef`."""
+
+    ENTRY = "entry"
+    STOP = "stop"
+    TARGET = "target"
+    FLATTEN = "flatten"
+
+
+class OrderKind(StrEnum):
+    """How an order executes; the desk uses no other kinds."""
+
+    LIMIT = "limit"
+    STOP_MARKET = "stop_market"
+    MARKET = "market"
+
+
+class OrderEvent(StrEnum):
+    """What can happen to an order, from our own hand or by the broker's report."""
+
+    SEND = "send"
+    ACCEPTED = "accepted"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCEL_REQUESTED = "cancel_requested"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    LOST_TRACK = "lost_track"
+
+
+class ConnectionState(StrEnum):
+    """Whether the broker can hear us; `DATA_LOST` is up again with subscriptions gone."""
+
+    UP = "up"
+    DOWN = "down"
+    DATA_LOST = "data_lost"
+
+
+# ── Commands: what the desk asks for ────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceBracket:
+    """Entry limit with a native stop-market and limit target that activate on its fill (OCA)."""
+
+    decision_id: DecisionId
+    symbol: str
+    side: Side
+    quantity: int
+    entry_ref: OrderRef
+    stop_ref: OrderRef
+    target_ref: OrderRef
+    entry_limit_ticks: int
+    stop_ticks: int
+    target_ticks: int
+    entry_expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaceStop:
+    """Move the working stop of a bracket to a new price; quantity unchanged."""
+
+    ref: OrderRef
+    stop_ticks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaceProtection:
+    """A stop (and target, if given) for a position whose bracket child is missing."""
+
+    symbol: str
+    side: Side
+    quantity: int
+    stop_ref: OrderRef
+    stop_ticks: int
+    target_ref: OrderRef | None
+    target_ticks: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelOrder:
+    """Cancel one working order."""
+
+    ref: OrderRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlattenPosition:
+    """Cancel all working orders of the symbol and close its position at market."""
+
+    symbol: str
+    ref: OrderRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueryBroker:
+    """Ask for orders, executions and positions; the answer is a `BrokerSnapshot`."""
+
+    cause: str
+
+
+Command = PlaceBracket | ReplaceStop | PlaceProtection | CancelOrder | FlattenPosition | QueryBroker
+
+
+# ── Reports: what a broker tells ────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderReported:
+    """A change of one order's state. Quantity comes from executions, never from here."""
+
+    at: datetime
+    ref: OrderRef
+    event: OrderEvent
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutionReported:
+    """One fill. `execution_id` deduplicates; a correction `….02` replaces `….01`."""
+
+    at: datetime
+    execution_id: str
+    ref: OrderRef
+    symbol: str
+    side: Side
+    quantity: int
+    price_ticks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommissionReported:
+    """Fee of one execution; it may come late."""
+
+    at: datetime
+    execution_id: str
+    commission_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionReported:
+    """Signed quantity held at the broker: + long, - short."""
+
+    at: datetime
+    symbol: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountReported:
+    """Money at the broker; null means the broker did not say, and unknown equity means no entry."""
+
+    at: datetime
+    equity_usd: Decimal | None
+    available_funds_usd: Decimal | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionReported:
+    """A change of the connection to the broker."""
+
+    at: datetime
+    state: ConnectionState
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkingOrder:
+    """One order as the broker lists it; `ref` is null for an order somebody else placed."""
+
+    ref: OrderRef | None
+    symbol: str
+    side: Side
+    kind: OrderKind
+    quantity: int
+    price_ticks: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletedOrder:
+    """An order that will not change any more, and how it ended."""
+
+    ref: OrderRef | None
+    event: OrderEvent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerSnapshot:
+    """The broker's whole truth at one instant; the answer to `QueryBroker`."""
+
+    at: datetime
+    positions: tuple[PositionReported, ...]
+    working: tuple[WorkingOrder, ...]
+    completed: tuple[CompletedOrder, ...]
+    executions: tuple[ExecutionReported, ...]
+
+
+BrokerReport = (
+    OrderReported
+    | ExecutionReported
+    | CommissionReported
+    | PositionReported
+    | AccountReported
+    | ConnectionReported
+    | BrokerSnapshot
+)
+
+
+class Broker(Protocol):
+    """What every adapter offers; the shared suite in `tests/simulation` holds them all to it."""
+
+    def account(self) -> AccountReported: ...
+    def positions(self) -> Sequence[PositionReported]: ...
+    def open_orders(self) -> Sequence[WorkingOrder]: ...
+    def executions(self, since: datetime) -> Sequence[ExecutionReported]: ...
+    def completed_orders(self) -> Sequence[CompletedOrder]: ...
+    def place_bracket(self, intent: PlaceBracket) -> None: ...
+    def place_protection(self, intent: PlaceProtection) -> None: ...
+    def replace(self, change: ReplaceStop) -> None: ...
+    def cancel(self, cancel: CancelOrder) -> None: ...
+    def flatten(self, flatten: FlattenPosition) -> None: ...
+    def reports(self) -> Sequence[BrokerReport]:
+        """Everything reported since the last call, in the order it arrived."""
+        ...
