@@ -1,0 +1,46 @@
+# Everything here has a plain command behind it; the README shows both.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SOURCE ?= generator:7
+PORT ?= 3000
+
+.PHONY: help demo test check ui bench campaign lock docs clean
+help:  ## List the commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Credence needs Python 3.11 or newer; this is " + sys.version'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@$(BIN)/python -m compileall -q engine contracts assets pipelines
+	@touch $@
+
+demo: $(STAMP)  ## Run the whole story on generated bars (SOURCE=lean:DIR for real ones)
+	@$(BIN)/credence demo --source "$(SOURCE)"
+
+ui: $(STAMP)  ## Open the desk in the Dagster UI on 127.0.0.1:3000
+	@$(BIN)/credence up --port $(PORT)
+
+test: $(STAMP)  ## Lint, types, import direction and all tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+bench: $(STAMP)  ## Measure what the README states
+	@$(BIN)/credence bench
+
+lock:  ## Write requirements.lock anew from pyproject.toml
+	$(BIN)/uv pip compile --quiet --no-emit-index-url --generate-hashes --group dev pyproject.toml -o requirements.lock
+
+docs: $(STAMP)  ## Generate the pages of tables, signals and contracts
+	@$(BIN)/python -m pipelines.documentation
+
+clean:  ## Remove the environment and caches; data stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Dagster assets, one thin file per stage, with their checks beside them."""

@@ -1,0 +1,1 @@
+"""The shell: definitions, storage, sources, brokers, loops and the command line."""
