@@ -1,4 +1,4 @@
-"""The market in one call: bars and their context in, every market column out; and one bar as the desk reads it."""
+"""The market in one call: bars and context in, every market column out, and rows for the desk."""
 
 from datetime import date, datetime
 from typing import NamedTuple, cast
@@ -32,8 +32,8 @@ class Setup(NamedTuple):
 class MarketRow(NamedTuple):
     """What the desk reads of one closed bar. Prices in ticks, instants UTC; null is unknown.
 
-    `f1_long` … `f6` are effective beliefs. `market_step` indexes `ladder.LADDER`. The journal's text is empty
-    when it was not asked for.
+    `f1_long` … `f6` are effective beliefs. `market_step` indexes `ladder.LADDER`. Journal text is
+    empty when it was not asked for.
     """
 
     symbol: str
@@ -74,7 +74,7 @@ class MarketRow(NamedTuple):
     counterfactual: str
 
     def effective_belief(self, constraint: str, side: Side) -> float | None:
-        """Effective belief of a directional constraint (`"F1"`); raises `KeyError` for another one."""
+        """Effective belief of a directional constraint (`"F1"`); another id is a `KeyError`."""
         return cast("float | None", self[_BELIEF_INDEX[constraint, int(side)]])
 
 
@@ -88,8 +88,9 @@ _BELIEF_INDEX = {
 def market_frame(contexts: pl.DataFrame, bars: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     """Every market column for every bar: context → quality → signals → beliefs → candidates.
 
-    One row per bar, in the order of `bars` (sorted by symbol and closes_at). Each session needs nothing but
-    its context row and its own bars, so one session, many sessions and the bars so far give the same bits.
+    One row per bar, in the order of `bars` (sorted by symbol and closes_at). Each session needs
+    nothing but its context row and its own bars, so one session, many sessions and the bars so far
+    give the same bits.
     """
     raise NotImplementedError
 

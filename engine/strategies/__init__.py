@@ -1,1 +1,1 @@
-"""Five templates behind one small protocol; adding one is a file here and a block in its contract."""
+"""Five templates behind one small protocol; adding one is a file and its contract block."""

@@ -1,7 +1,7 @@
 """What a strategy template is: five verbs, and the few plain values that pass through them.
 
-Templates come before candidates and know neither the desk nor its trades: they read a bar and a trade through
-the narrow views below.
+Templates come before candidates and know neither the desk nor its trades: they read a bar and a
+trade through the narrow views below.
 """
 
 from collections.abc import Callable
@@ -35,16 +35,15 @@ class StopCause(StrEnum):
 class Detection:
     """What a template sees in every bar, as causal expressions over the signals.
 
-    `side` is the sign of the setup's geometry (0 or null: none), before any belief is asked. `stop_ticks(side)` is
-    the distance from the close that the stop needs, in ticks, not yet rounded or floored; null where that side
-    has none. `target_ticks(side, stop)` is the distance of the target. `requires` names the columns without
-    which the template cannot judge a bar.
+    `side` is the sign of the setup's geometry (0 or null: none), before any belief is asked.
+    `stop_ticks(side)` is the distance from the close that the stop needs, in ticks, not yet rounded
+    or floored; null where that side has none. `target_ticks(side, stop)` is the distance of the
+    target, not yet rounded. Null reaches every result it matters to: an unknown signal is no setup.
     """
 
     side: pl.Expr
     stop_ticks: Callable[[pl.Expr], pl.Expr]
     target_ticks: Callable[[pl.Expr, pl.Expr], pl.Expr]
-    requires: tuple[str, ...]
 
 
 class BarView(Protocol):
@@ -142,7 +141,7 @@ class Strategy(Protocol):
 
     @property
     def id(self) -> str:
-        """`"K1"`: the key of its block in `contracts/strategies.yaml` and the prefix of its columns."""
+        """`"K1"`: the key of its contract block and the prefix of its columns."""
         ...
 
     def detect(self, rules: Rules) -> Detection:
