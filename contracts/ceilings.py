@@ -1,0 +1,241 @@
+"""What every number in a contract may be: a hard ceiling for limits, else a range of meaning.
+
+A ceiling is the loosest value the code accepts, whatever the file says. A number without a row here
+is refused, so a new key is given its range on the day it is added.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from contracts.typed import numbers
+from engine.errors import ContractError
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Inclusive bounds of one number, and whether leaving them would loosen a limit of the desk."""
+
+    low: Decimal
+    high: Decimal
+    is_ceiling: bool = False
+
+
+def _range(low: str | int, high: str | int) -> Range:
+    return Range(Decimal(low), Decimal(high))
+
+
+def _ceiling(low: str | int, high: str | int) -> Range:
+    return Range(Decimal(low), Decimal(high), is_ceiling=True)
+
+
+_SHARE: Final = _range(0, 1)
+_MINUTES: Final = _range(0, 390)
+_MULTIPLE: Final = _range(0, 20)
+_WEIGHT: Final = _range(-1, 1)
+_BARS: Final = _range(1, 390)
+_THETA: Final = _range("-0.20", "0.20")
+_LOG_ODDS: Final = _range(-20, 20)
+
+INSTRUMENT: Final = {
+    "instrument.tick_size": _range("0.0001", 100),
+    "instrument.tick_value_usd": _range("0.01", 100),
+    "instrument.price_band_share": _range("0.01", "0.20"),
+    "instrument.round_number_points": _range("0.01", 10_000),
+    "instrument.roll_days_before_expiry": _ceiling(1, 30),
+    "instrument.fees.commission_usd": _range(0, 10),
+    "instrument.fees.exchange_usd": _range(0, 10),
+    "instrument.fees.regulatory_usd": _range(0, 10),
+}
+
+CALENDAR: Final = {
+    "calendar.mid_morning_from_minute": _MINUTES,
+    "calendar.lunch_from_minute": _MINUTES,
+    "calendar.afternoon_from_minute": _MINUTES,
+    "calendar.close_minutes_before_end": _range(1, 180),
+    "calendar.no_trade_windows[].from_minute": _MINUTES,
+    "calendar.no_trade_windows[].until_minute": _MINUTES,
+    "calendar.no_entry_minutes_before_end": _ceiling(5, 390),
+    "calendar.flatten_minutes_before_end": _ceiling(5, 390),
+}
+
+DATA: Final = {
+    "data.penalties.*": _SHARE,
+    "data.window_bars": _ceiling(10, 390),
+    "data.missing_gap_seconds": _ceiling(60, 120),
+    "data.stuck_feed_bars": _ceiling(2, 5),
+    "data.outlier_atr_multiple": _ceiling(2, 10),
+    "data.outlier_volume_z": _range(0, 3),
+    "data.late_bar_seconds": _ceiling("0.5", 10),
+    "data.spread_anomaly_ticks": _ceiling(2, 20),
+    "data.shock_atr_multiple": _ceiling(2, 6),
+    "data.shock_volume_z": _range(0, 3),
+    "data.shock_body_deviations": _range(0, 10),
+    "data.shock_deviation_bars": _BARS,
+}
+
+BELIEFS: Final = {
+    "beliefs.coverage_min": _ceiling("0.5", 1),
+    "beliefs.instability_alpha": _range("0.01", 1),
+    "beliefs.applicability_dvs_min": _ceiling("0.80", 1),
+    "beliefs.applicability_eqs_min": _ceiling("0.75", 1),
+    "beliefs.prior_strength": _ceiling(0, 1),
+    "beliefs.prior_median": _range("0.05", "0.95"),
+    "beliefs.p_win_min": _range("0.001", "0.5"),
+    "beliefs.p_win_max": _ceiling("0.5", "0.95"),
+    "beliefs.calibration_outcomes_min": _ceiling(200, 1_000_000),
+    "beliefs.fit.median_likelihood": _range("0.05", "0.95"),
+    "beliefs.fit.high_quantile": _range("0.90", "0.999"),
+    "beliefs.fit.high_likelihood": _range("0.05", "0.95"),
+    "beliefs.fit.sessions": _range(0, 100_000),
+    "beliefs.constraints[].memory": _range(0, "0.99"),
+    "beliefs.constraints[].slope": _range(0, 1_000),
+    "beliefs.constraints[].intercept": _range(-1_000, 1_000),
+    "beliefs.constraints[].phases[]": _range(1, 5),
+    "beliefs.constraints[].evidence[].weight": _WEIGHT,
+}
+
+STRATEGIES: Final = {
+    "strategies.stop_ticks_min": _ceiling(6, 12),
+    "strategies.noise_veto_belief": _ceiling("0.35", "0.80"),
+    "strategies.tradability_belief_min": _ceiling("0.05", 1),
+    "strategies.thesis_belief_min": _ceiling("0.35", 1),
+    "strategies.templates[].belief_min": _ceiling("0.60", 1),
+    "strategies.templates[].instability_max": _ceiling(0, "0.20"),
+    "strategies.templates[].target_r": _ceiling(1, 5),
+    "strategies.templates[].time_stop_minutes": _ceiling(1, 60),
+    "strategies.templates[].settings.*": _range(0, 100),
+}
+
+CONSTITUTION: Final = {
+    "constitution.contracts_max": _ceiling(1, 1),
+    "constitution.positions_max": _ceiling(1, 1),
+    "constitution.stop_ticks_max": _ceiling(1, 12),
+    "constitution.loss_usd_per_trade_max": _ceiling(1, 15),
+    "constitution.loss_usd_per_day_max": _ceiling(1, 30),
+    "constitution.loss_usd_per_week_max": _ceiling(1, 75),
+    "constitution.loss_usd_per_month_max": _ceiling(1, 150),
+    "constitution.trades_per_day_max": _ceiling(0, 2),
+    "constitution.consecutive_losses_max": _ceiling(1, 2),
+    "constitution.entries_per_hour_max": _ceiling(0, 1),
+    "constitution.minutes_between_entries_min": _ceiling(30, 390),
+    "constitution.dvs_entry_min": _ceiling("0.80", 1),
+    "constitution.dvs_hold_min": _ceiling("0.60", 1),
+    "constitution.dvs_kill_below": _ceiling("0.30", 1),
+    "constitution.eqs_entry_min": _ceiling("0.75", 1),
+    "constitution.eqs_hold_min": _ceiling("0.60", 1),
+    "constitution.eqs_kill_below": _ceiling("0.30", 1),
+    "constitution.tiers[].equity_usd_below": _range(1, 1_000_000_000),
+    "constitution.tiers[].stop_ticks_max": _ceiling(1, 12),
+    "constitution.tiers[].loss_usd_per_trade_max": _ceiling(1, 15),
+}
+
+DECISION: Final = {
+    "decision.theta_base": _ceiling("0.10", "0.60"),
+    "decision.theta_min": _ceiling(0, "0.60"),
+    "decision.theta_max": _ceiling("0.60", 1),
+    "decision.theta_windows[].from_minute": _MINUTES,
+    "decision.theta_windows[].until_minute": _MINUTES,
+    "decision.theta_windows[].theta": _THETA,
+    "decision.theta_last_minutes": _range(0, 120),
+    "decision.theta_last": _THETA,
+    "decision.theta_monday": _THETA,
+    "decision.theta_friday_afternoon": _THETA,
+    "decision.friday_afternoon_from_minute": _MINUTES,
+    "decision.theta_volatile": _THETA,
+    "decision.theta_quiet": _THETA,
+    "decision.theta_compression": _THETA,
+    "decision.compression_below": _range(0, 2),
+    "decision.theta_conflict": _THETA,
+    "decision.weight_dvs": _ceiling("0.10", 1),
+    "decision.weight_eqs": _ceiling("0.10", 1),
+    "decision.weight_instability": _ceiling("0.10", 1),
+    "decision.instability_scale": _ceiling("0.01", "0.20"),
+    "decision.weight_belief": _ceiling("0.10", 1),
+    "decision.friction_share_max": _ceiling(0, "0.30"),
+    "decision.shock_lockout_atr_multiple": _ceiling(1, 4),
+    "decision.shock_lockout_atr_ratio": _ceiling(1, "2.5"),
+    "decision.shock_lockout_minutes": _ceiling(60, 390),
+    "decision.spread_lockout_ticks": _ceiling(1, 3),
+    "decision.spread_lockout_minutes": _ceiling(30, 390),
+    "decision.news_lockout_minutes": _ceiling(45, 390),
+    "decision.regime_shock_bars": _BARS,
+    "decision.regime_volatile_atr_ratio": _range(0, 3),
+    "decision.regime_quiet_atr_ratio": _range(0, 3),
+    "decision.regime_trend_strength": _SHARE,
+    "decision.regime_trend_efficiency": _SHARE,
+}
+
+EXECUTION: Final = {
+    "execution.slippage_ticks_per_side": _ceiling("0.25", 6),
+    "execution.slippage_per_atr_ratio": _range(0, 6),
+    "execution.slippage_per_spread_tick": _range(0, 6),
+    "execution.slippage_unknown_ticks": _range(0, 6),
+    "execution.slippage_ticks_max": _range(1, 6),
+    "execution.slippage_windows[].from_minute": _MINUTES,
+    "execution.slippage_windows[].until_minute": _MINUTES,
+    "execution.slippage_windows[].multiplier": _ceiling("0.5", 5),
+    "execution.entry_marketable_ticks_max": _ceiling(0, 1),
+    "execution.entry_life_seconds": _ceiling(1, 90),
+    "execution.slow_fill_seconds": _ceiling(1, 90),
+    "execution.slippage_surprise_multiple": _ceiling(1, 3),
+    "execution.eqs_losses.*.amount": _ceiling("0.01", 1),
+    "execution.eqs_losses.*.half_life_bars": _ceiling(1, 390),
+    "execution.reconcile_seconds": _ceiling(1, 30),
+    "execution.protect_within_seconds": _ceiling(1, 5),
+    "execution.unknown_order_seconds_max": _ceiling(1, 60),
+    "execution.connection_lost_seconds_max": _ceiling(1, 120),
+    "execution.flatten_verify_seconds": _ceiling(1, 30),
+    "execution.order_latency_ms": _range(0, 10_000),
+}
+
+TRADE: Final = {
+    "trade.volatility_atr_multiple": _ceiling(1, 3),
+    "trade.volatility_stop_atr": _ceiling("0.25", 3),
+    "trade.profit_protection_r": _ceiling("0.25", 2),
+}
+
+BIASES: Final = {
+    "biases.theta_abs_max": _ceiling(0, "0.20"),
+    "biases.modifiers[].beyond": _range(-10, 10),
+    "biases.modifiers[].theta": _ceiling("-0.20", "0.20"),
+}
+
+RANGES: Final = (
+    INSTRUMENT
+    | CALENDAR
+    | DATA
+    | BELIEFS
+    | STRATEGIES
+    | CONSTITUTION
+    | DECISION
+    | EXECUTION
+    | TRADE
+    | BIASES
+)
+"""Range of every number by its pattern: `[]` stands for any list item, `.*` for any mapping key."""
+
+TIER_FLOORS: Final = (
+    (Decimal(2500), 10, Decimal("12.50")),
+    (Decimal("Infinity"), 12, Decimal(15)),
+)
+"""An account that may hold less equity than the first risks at most so many ticks and dollars."""
+
+TEMPLATE_EQUITY_USD_MIN: Final = {"K1": 0, "K2": 0, "K3": 2500, "K4": 7500}
+"""Equity below which a template is never traded; one that is not listed needs the most."""
+
+
+def check_ranges(file: str, block: object) -> None:
+    """Raise `ContractError` at the first number of `block` outside its range, or without one."""
+    for pattern, key, number in numbers(block, file, ""):
+        bounds = RANGES.get(pattern)
+        if bounds is None:
+            raise ContractError(
+                f"{file}.yaml: '{key}' has no range in contracts/ceilings.py; add '{pattern}' there"
+            )
+        if not bounds.low <= Decimal(str(number)) <= bounds.high:
+            what = "the hard ceiling in code" if bounds.is_ceiling else "a meaningful range"
+            raise ContractError(
+                f"{file}.yaml: '{key}': expected {bounds.low} to {bounds.high} ({what}), "
+                f"got {number}; bring it inside"
+            )
