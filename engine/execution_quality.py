@@ -1,8 +1,7 @@
 """Execution quality score (EQS): how well our own orders were treated lately, from 1 down to 0.
 
 Every trouble takes a fixed amount, and half of it is forgiven every so many bars
-(`contracts/execution.yaml`). Bars are counted by the desk over all its sessions, so the score of a bar
-never depends on a clock.
+(`contracts/execution.yaml`). Bars are counted over all sessions, so no score depends on a clock.
 """
 
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ NEGLIGIBLE: Final = 1e-4
 """A trouble that takes less than this is forgiven entirely, so a quiet desk scores exactly 1."""
 
 REMEMBERED_MAX: Final = 64
-"""Bound of the memory: so many troubles close together score 0, spread out the oldest are forgiven."""
+"""Bound of the memory: so many troubles together score 0; spread out, the oldest are forgiven."""
 
 
 class Trouble(StrEnum):

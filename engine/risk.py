@@ -22,7 +22,7 @@ class RiskState:
     """Results net of fees and entries of the running session, ISO week and calendar month.
 
     `loss_streak` counts losing trades in a row across sessions, but locks the desk out only in a
-    session that added to it: the lockout ends with the session, the streak is not forgotten overnight.
+    session that added to it: the lockout ends with the session, the streak survives the night.
     """
 
     session_date: date | None = None

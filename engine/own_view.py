@@ -1,0 +1,181 @@
+"""The desk's own half of the ladder: all that a decision depends on about us, in one value.
+
+It changes only with our own acts, the account and the night's learning, so the desk keeps it
+between bars; while the EQS is below 1 it changes on every bar.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+
+from engine.errors import InputRefused
+from engine.ladder import STEP, Reason
+from engine.risk import (
+    RiskState,
+    budget_usd,
+    cooldown_ends_at,
+    risk_reasons,
+    smallest_worst_case_usd,
+    tier_of,
+)
+from engine.rules import Rules, Tier
+from engine.wording import clock_at, usd
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What learning says of a template: a factor on its cost, and whether it may enter at all.
+
+    Learning adds friction and quarantines; a modifier below 1 is refused.
+    """
+
+    modifier: float = 1.0
+    is_quarantined: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1.0 <= self.modifier < float("inf"):
+            raise InputRefused(
+                f"learning modifier: expected at least 1, got {self.modifier}; "
+                "learning may add friction, it cannot remove any"
+            )
+
+
+ACTIVE: Final = Standing()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnFacts:
+    """What the ladder wants to know of us.
+
+    `lock` is `KILL_SWITCH_ACTIVE`, `HALTED` or null; `is_flat` is false from the entry's intent to
+    the trade's close; unknown equity is null and refuses every template; a template that has no
+    standing is active.
+    """
+
+    lock: Reason | None
+    is_flat: bool
+    risk: RiskState
+    eqs: float
+    equity_usd: Decimal | None
+    standings: Mapping[str, Standing]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnView:
+    """The facts against the rules. A quiet view refuses nothing and changes no score.
+
+    `words` maps each failing step of the ladder to its detail and its need; the cooldown's is there
+    from the entry on and counts until `cooldown_ends_at`. `gates` is JSON, `name: [value, limit]`.
+    """
+
+    words: Mapping[int, tuple[str, str]]
+    cooldown_ends_at: datetime | None
+    eqs: float
+    eqs_factor: float
+    tier: Tier | None
+    budget_usd: Decimal
+    standings: Mapping[str, Standing]
+    is_quiet: bool
+    gates: str
+
+
+def own_view(facts: OwnFacts, rules: Rules) -> OwnView:
+    """Judge what does not depend on the bar: do the loss limits leave room for the smallest trade?
+
+    A larger trade is judged by `decision` against what is left, `budget_usd`.
+    """
+    law = rules.constitution
+    ends_at = cooldown_ends_at(facts.risk, law)
+    until = "" if ends_at is None else clock_at(ends_at, rules)
+    failing = [] if facts.lock is None else [facts.lock]
+    if not facts.is_flat:
+        failing.append(Reason.IN_POSITION)
+    failing += risk_reasons(facts.risk, law, smallest_worst_case_usd(rules))
+    if ends_at is not None:
+        failing.append(Reason.COOLDOWN_ACTIVE)
+    if facts.eqs < law.eqs_entry_min:
+        failing.append(Reason.EQS_TOO_LOW)
+    if facts.equity_usd is None:
+        failing.append(Reason.TEMPLATE_NOT_ALLOWED_BY_TIER)
+    return OwnView(
+        words={STEP[reason]: _words(reason, facts, until, rules) for reason in failing},
+        cooldown_ends_at=ends_at,
+        eqs=facts.eqs,
+        eqs_factor=min(1.0, facts.eqs / rules.beliefs.applicability_eqs_min),
+        tier=None if facts.equity_usd is None else tier_of(facts.equity_usd, law),
+        budget_usd=budget_usd(facts.risk, law),
+        standings=facts.standings,
+        is_quiet=not failing and facts.eqs == 1.0,
+        gates=_gates(facts, ends_at, rules),
+    )
+
+
+def _words(reason: Reason, facts: OwnFacts, until: str, rules: Rules) -> tuple[str, str]:
+    """Detail of one failing reason for the sentence, and need for the counterfactual."""
+    risk, law = facts.risk, rules.constitution
+    match reason:
+        case Reason.KILL_SWITCH_ACTIVE:
+            return "", "a person to resume the desk"
+        case Reason.HALTED:
+            return "", "the halt to be lifted"
+        case Reason.IN_POSITION:
+            return "", "the open trade to close"
+        case Reason.DAILY_LOSS_LIMIT:
+            return _limit_words("today", risk.net_usd_today, law.loss_usd_per_day_max, rules)
+        case Reason.WEEKLY_LOSS_LIMIT:
+            return _limit_words(
+                "this week", risk.net_usd_this_week, law.loss_usd_per_week_max, rules
+            )
+        case Reason.MONTHLY_LOSS_LIMIT:
+            net, limit = risk.net_usd_this_month, law.loss_usd_per_month_max
+            return _limit_words("this month", net, limit, rules)
+        case Reason.MAX_TRADES_REACHED:
+            taken = f"{risk.trades_today} of {law.trades_per_day_max} taken"
+            return taken, "the next session, this one's trades are used"
+        case Reason.CONSECUTIVE_LOSS_LOCKOUT:
+            return f"{risk.loss_streak} in a row", "the next session, this one is locked out"
+        case Reason.COOLDOWN_ACTIVE:
+            return f"until {until}", f"the cooldown to end at {until}"
+        case Reason.EQS_TOO_LOW:
+            least = f"{law.eqs_entry_min:.2f}"
+            return f"EQS {facts.eqs:.2f} of {least}", f"EQS {least}, was {facts.eqs:.2f}"
+        case Reason.TEMPLATE_NOT_ALLOWED_BY_TIER:
+            return "the equity of the account is unknown", "a known account equity"
+        case _:
+            raise AssertionError(f"{reason} is not a reason of the desk's own")
+
+
+def _limit_words(
+    period: str, net_usd: Decimal, limit_usd: Decimal, rules: Rules
+) -> tuple[str, str]:
+    least_usd = usd(smallest_worst_case_usd(rules))
+    left_usd = usd(max(limit_usd + net_usd, Decimal(0)))
+    return (
+        f"{usd(net_usd)} {period} of {usd(-limit_usd)}, and the smallest trade risks {least_usd}",
+        f"{least_usd} left to lose {period}, was {left_usd}",
+    )
+
+
+def _gates(facts: OwnFacts, ends_at: datetime | None, rules: Rules) -> str:
+    risk, law = facts.risk, rules.constitution
+    equity = facts.equity_usd
+    gates: dict[str, list[object]] = {
+        "lock": [facts.lock, None],
+        "positions": [int(not facts.is_flat), law.positions_max],
+        "net_usd_today": [float(risk.net_usd_today), -float(law.loss_usd_per_day_max)],
+        "net_usd_this_week": [float(risk.net_usd_this_week), -float(law.loss_usd_per_week_max)],
+        "net_usd_this_month": [float(risk.net_usd_this_month), -float(law.loss_usd_per_month_max)],
+        "trades_today": [risk.trades_today, law.trades_per_day_max],
+        "loss_streak": [risk.loss_streak, law.consecutive_losses_max],
+        "cooldown_ends_at": [None if ends_at is None else ends_at.isoformat(), None],
+        "eqs": [round(facts.eqs, 4), law.eqs_entry_min],
+        "equity_usd": [None if equity is None else float(equity), None],
+        "standings": [
+            {id_: [s.modifier, s.is_quarantined] for id_, s in sorted(facts.standings.items())},
+            None,
+        ],
+    }
+    return json.dumps(gates, separators=(",", ":"))
