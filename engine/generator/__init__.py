@@ -1,0 +1,19 @@
+"""The seeded market: bars that look like MES, episodes of known truth, and labelled faults."""
+
+from engine.generator.episodes import EpisodeKind
+from engine.generator.generate import (
+    LABEL_COLUMNS,
+    Generated,
+    MarketScale,
+    generate_bars,
+    random_walk_bars,
+)
+
+__all__ = [
+    "LABEL_COLUMNS",
+    "EpisodeKind",
+    "Generated",
+    "MarketScale",
+    "generate_bars",
+    "random_walk_bars",
+]
