@@ -5,10 +5,11 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+from contracts.across import EVIDENCE_INPUTS, check_across
 from contracts.ceilings import check_ranges
-from contracts.crosschecks import check_across
 from contracts.reading import FOLDER, Plain, canonical, read_contracts
 from contracts.typed import build
+from contracts.within import check_within
 from engine.calendar import Phase, SessionRules
 from engine.errors import ContractError
 from engine.instrument import Instrument
@@ -64,7 +65,8 @@ def rules_of(
         biases=_block(BiasRules, contents, "biases"),
         contracts_hash=content_hash(contents),
     )
-    check_across(rules, signals)
+    check_within(rules)
+    check_across(rules, EVIDENCE_INPUTS if signals is None else signals)
     return rules
 
 

@@ -71,7 +71,7 @@ class ContractLoader(yaml.SafeLoader):
 
 
 for _tag, _pattern, _first in (
-    ("null", r"(null|)", "n\0"),
+    ("null", r"(null|)", ("n", "")),
     ("bool", r"(true|false)", "tf"),
     ("int", r"[-+]?[0-9]+", "-+0123456789"),
     (

@@ -1,0 +1,320 @@
+"""The law is read whole, strictly and exactly; nothing looser than the code allows gets through."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from spoiled import CONTENTS, Steps, paths, value_at, with_value, without
+
+from contracts import contracts_hash, load_rules
+from contracts.across import EXECUTION_TROUBLES
+from contracts.ceilings import RANGES, check_ranges
+from contracts.loader import content_hash, rules_of
+from contracts.reading import Plain
+from contracts.typed import numbers
+from engine.errors import ContractError
+from engine.quality import QUALITY_EVENTS
+from engine.rules import TradeRules
+
+Spoil = Callable[[str, str, str], Path]
+
+
+def is_number(value: Plain) -> bool:
+    return isinstance(value, int | Decimal) and not isinstance(value, bool)
+
+
+NUMBERS = paths(is_number)
+SCALARS = paths(lambda value: not isinstance(value, dict | list))
+KEYS = [path for path in paths(lambda _: True) if isinstance(path[-1], str) and len(path) > 1]
+MAPPINGS = paths(lambda value: isinstance(value, dict))
+
+
+def pattern_of(path: Steps) -> str:
+    """The row of `RANGES` that bounds the number at `path`."""
+    steps = list(path)
+    if steps[0] == "instrument":
+        del steps[1]
+    text = str(steps[0])
+    for step in steps[1:]:
+        text += "[]" if isinstance(step, int) else f".{step}"
+    for parent in ("data.penalties", "strategies.templates[].settings"):
+        if text.startswith(f"{parent}."):
+            return f"{parent}.*"
+    if text.startswith("execution.eqs_losses."):
+        return f"execution.eqs_losses.*.{steps[-1]}"
+    return text
+
+
+def test_the_law_of_mes_is_what_the_specification_says() -> None:
+    rules = load_rules("MES")
+
+    assert rules.instrument.tick_value_usd == Decimal("1.25")
+    assert rules.instrument.fees.per_side_usd == Decimal("0.62")
+    assert rules.constitution.loss_usd_per_trade_max == 15
+    assert [tier.name for tier in rules.constitution.tiers] == ["S", "A", "B"]
+    assert rules.data.penalties["price_band"] == 0.5
+    assert rules.decision.theta_base == 0.1
+    assert {t.id: t.time_stop_minutes for t in rules.strategies.templates} == {
+        "K1": 30,
+        "K2": 20,
+        "K3": 15,
+        "K4": 30,
+    }
+
+
+def test_the_weights_of_every_constraint_sum_to_one() -> None:
+    rules = load_rules()
+
+    sums = {
+        c.id: round(sum(abs(t.weight) for t in c.evidence), 12) for c in rules.beliefs.constraints
+    }
+
+    assert sums == dict.fromkeys(("F1", "F2", "F3", "F4", "F5", "F6"), 1.0)
+
+
+def test_a_second_instrument_is_a_second_block(folder: Path) -> None:
+    path = folder / "instrument.yaml"
+    block = path.read_text().split("MES:\n")[1]
+    path.write_text(path.read_text() + "MNQ:\n" + block.replace("S&P 500", "Nasdaq-100"))
+
+    assert load_rules("MNQ", folder).instrument.name == "Micro E-mini Nasdaq-100 futures"
+    assert load_rules("MES", folder).instrument == load_rules().instrument
+
+
+@pytest.mark.parametrize("path", NUMBERS, ids=lambda path: ".".join(map(str, path)))
+def test_any_number_just_beyond_its_range_is_refused_with_its_key(path: Steps) -> None:
+    bounds = RANGES[pattern_of(path)]
+    step = 1 if isinstance(value_at(path), int) else Decimal("0.000001")
+
+    for value in (bounds.low - step, bounds.high + step):
+        whole = int(value) if isinstance(step, int) and value == int(value) else value
+        with pytest.raises(ContractError) as caught:
+            rules_of(with_value(path, whole), "MES")
+
+        assert f"{path[0]}.yaml" in str(caught.value)
+        assert str(next(name for name in reversed(path) if isinstance(name, str))) in str(
+            caught.value
+        )
+
+
+def test_the_refusal_names_file_key_bound_value_and_what_to_do(spoil: Spoil) -> None:
+    folder = spoil("constitution", "trades_per_day_max: 2", "trades_per_day_max: 3")
+
+    with pytest.raises(ContractError) as caught:
+        load_rules(folder=folder)
+
+    assert str(caught.value) == (
+        "constitution.yaml: 'trades_per_day_max': expected 0 to 2 (the hard ceiling in code), "
+        "got 3; bring it inside"
+    )
+
+
+def test_every_ceiling_of_the_constitution_stands_at_the_specified_limit() -> None:
+    rules = load_rules()
+
+    at_the_bound = {
+        pattern
+        for pattern, _, value in numbers(rules.constitution, "constitution", "")
+        if Decimal(str(value)) in (RANGES[pattern].low, RANGES[pattern].high)
+    }
+
+    looser_allowed = {p for p in RANGES if p.startswith("constitution.")} - at_the_bound
+    assert looser_allowed == {"constitution.tiers[].equity_usd_below"}
+
+
+def test_a_number_without_a_range_is_refused() -> None:
+    trade = TradeRules(
+        volatility_atr_multiple=1.8, volatility_stop_atr=1.0, profit_protection_r=1.0
+    )
+
+    with pytest.raises(ContractError, match=r"add 'unheard\.volatility_atr_multiple'"):
+        check_ranges("unheard", trade)
+
+
+def test_every_range_belongs_to_a_number_of_the_files() -> None:
+    assert {pattern_of(path) for path in NUMBERS} == set(RANGES) - {
+        "beliefs.constraints[].phases[]",  # Written by name in the file.
+    }
+
+
+@given(st.sampled_from(KEYS))
+def test_any_missing_key_is_refused(path: Steps) -> None:
+    is_optional = path[-1] == "absolute"
+
+    if is_optional:
+        rules_of(without(path), "MES")
+    else:
+        with pytest.raises(ContractError):
+            rules_of(without(path), "MES")
+
+
+@given(st.sampled_from(MAPPINGS))
+def test_any_unknown_key_is_refused(path: Steps) -> None:
+    if path == ("instrument",):
+        return  # A second symbol is a second block.
+
+    with pytest.raises(ContractError, match=r"unknown|no_such_key"):
+        rules_of(with_value((*path, "no_such_key"), Decimal("0.1")), "MES")
+
+
+@given(st.sampled_from(SCALARS))
+def test_any_value_of_another_type_is_refused(path: Steps) -> None:
+    value = value_at(path)
+    wrong: Plain = True if isinstance(value, str) or value is None else f"{value}"
+
+    with pytest.raises(ContractError):
+        rules_of(with_value(path, wrong), "MES")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("contracts_max: 1", "contracts_max: 1\ncontracts_max: 1", "'contracts_max' appears twice"),
+        (
+            "contracts_max: 1",
+            "contract_max: 1",
+            "unknown key 'contract_max'; did you mean 'contrac",
+        ),
+        ("contracts_max: 1", "contracts_max: yes", "expected a whole number, got str yes"),
+        ("contracts_max: 1", "contracts_max: 1.0", "expected a whole number, got Decimal 1.0"),
+        ("contracts_max: 1", "contracts_max: 0o1", "expected a whole number, got str 0o1"),
+        ("contracts_max: 1", "contracts_max: true", "expected a whole number, got bool True"),
+        ("contracts_max: 1", "contracts_max:", "expected a whole number, got nothing"),
+        ("dvs_entry_min: 0.80", "dvs_entry_min: .nan", "expected a finite number, got .nan"),
+        ("dvs_entry_min: 0.80", "dvs_entry_min: .inf", "expected a finite number, got .inf"),
+        ("contracts_max: 1", "1: 1", "key 1 must be text"),
+        ("contracts_max: 1", "contracts_max: [", "correct the file"),
+    ],
+)
+def test_strict_yaml_has_no_traps(spoil: Spoil, old: str, new: str, message: str) -> None:
+    folder = spoil("constitution", f"\n{old} ", f"\n{new} ")
+
+    with pytest.raises(ContractError) as caught:
+        load_rules(folder=folder)
+
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("stem", "old", "new", "message"),
+    [
+        (
+            "calendar",
+            "mid_morning_from_minute: 30",
+            "mid_morning_from_minute: 120",
+            "less than lunch",
+        ),
+        ("calendar", "from_minute: 120\n", "from_minute: 4\n", "in order, without overlap"),
+        ("calendar", "no_entry_minutes_before_end: 5", "no_entry_minutes_before_end: 5", ""),
+        (
+            "calendar",
+            "flatten_minutes_before_end: 5",
+            "flatten_minutes_before_end: 6",
+            "at least flat",
+        ),
+        ("constitution", "dvs_hold_min: 0.60", "dvs_hold_min: 0.80", "less than dvs_entry_min"),
+        ("constitution", "equity_usd_below: 2500", "equity_usd_below: 2000", "at most 10 (hard"),
+        ("constitution", "equity_usd_below: 2500", "equity_usd_below: null", "null on the last"),
+        ("constitution", "equity_usd_below: 7500", "equity_usd_below: 5000", "no tier below $7500"),
+        ("constitution", "- name: A", "- name: S", "each name once"),
+        ("strategies", "tiers: [A, B]", "tiers: [S, A, B]", "no tier below $2500"),
+        ("strategies", "tiers: [A, B]", "tiers: [A, C]", "tiers among S, A, B"),
+        ("strategies", "    constraint: F2", "    constraint: F3", "whose template is K2"),
+        ("strategies", "noise_constraint: F5", "noise_constraint: F1", "without a side"),
+        ("strategies", "vwap_z_min: 1.5", "vwap_min: 1.5", "settings"),
+        (
+            "strategies",
+            "      breakout_min:",
+            "      spare: 1.0\n      breakout_min:",
+            "never reads it",
+        ),
+        ("beliefs", "template: K2", "template: null", "exactly if it has a side"),
+        ("beliefs", "sessions: 0", "sessions: 5", "two dates in order"),
+        ("beliefs", "{signal: dvs, weight: 0.35}", "{signal: dvs, weight: 0.0}", "no zero weight"),
+        ("beliefs", "signal: dvs", "signal: lunch_void_gate", "each name once"),
+        ("beliefs", "[opening, mid_morning, afternoon, close]", "[tea_time]", "got tea_time"),
+        ("decision", "theta_max: 0.60", "theta_max: 0.05", "expected 0.60 to 1"),
+        ("decision", "until_minute: 30 ", "until_minute: 31 ", "without overlap"),
+        ("execution", "slow_fill_seconds: 60", "slow_fill_seconds: 90", ""),
+        ("execution", "entry_life_seconds: 90", "entry_life_seconds: 50", "at most entry_life"),
+        ("execution", "  disconnect:", "  disconnection:", "names among"),
+        ("data", "outlier_atr_multiple: 6.0", "outlier_atr_multiple: 4.0", "more than shock"),
+        ("biases", "theta_abs_max: 0.10", "theta_abs_max: 0.04", "within ±0.04"),
+        ("biases", "side: with  #", "side: wit  #", "one of with"),
+        ("biases", "id: B002", "id: B001", "each name once"),
+        ("biases", "signal: panic_index", "signal: calm_index", "the name of a signal"),
+    ],
+)
+def test_files_that_contradict_themselves_or_each_other_are_refused(
+    spoil: Spoil, stem: str, old: str, new: str, message: str
+) -> None:
+    folder = spoil(stem, old, new)
+
+    if not message:
+        load_rules(folder=folder)
+    else:
+        with pytest.raises(ContractError) as caught:
+            load_rules(folder=folder)
+        assert message in str(caught.value)
+
+
+def test_a_template_nobody_wrote_a_file_for_is_refused(spoil: Spoil) -> None:
+    folder = spoil("strategies", "id: K2", "id: K6")
+
+    with pytest.raises(ContractError, match="K6"):
+        load_rules(folder=folder)
+
+
+def test_a_missing_file_an_unknown_file_and_an_unknown_symbol_are_refused(folder: Path) -> None:
+    with pytest.raises(ContractError, match="expected a block 'ZZ', found MES"):
+        load_rules("ZZ", folder)
+
+    (folder / "limits.yaml").write_text("loss_max: 1")
+    with pytest.raises(ContractError, match="no contract has this name"):
+        load_rules(folder=folder)
+
+    (folder / "limits.yaml").unlink()
+    (folder / "constitution.yaml").unlink()
+    with pytest.raises(ContractError, match=r"expected constitution\.yaml"):
+        load_rules(folder=folder)
+
+
+def test_comments_spacing_and_order_do_not_change_the_hash(folder: Path) -> None:
+    path = folder / "trade.yaml"
+    lines = [line.split("#")[0] for line in path.read_text().splitlines() if line[0] != "#"]
+    path.write_text("# another comment\n" + "\n\n".join(reversed(lines)).replace("1.8", "1.80"))
+
+    assert contracts_hash(folder) == contracts_hash() == load_rules().contracts_hash
+
+
+@given(st.sampled_from(SCALARS))
+def test_any_other_value_changes_the_hash(path: Steps) -> None:
+    value = value_at(path)
+    if isinstance(value, bool):
+        other: Plain = not value
+    elif isinstance(value, int | Decimal):
+        other = value + Decimal("0.000000001")
+    else:
+        other = f"{value} "
+
+    assert content_hash(with_value(path, other)) != content_hash(CONTENTS)
+
+
+def test_text_and_number_of_the_same_spelling_have_different_hashes() -> None:
+    path: Steps = ("constitution", "version")
+
+    hashes = {
+        content_hash(with_value(path, value)) for value in ("1", 1, True, "true", None, "null")
+    }
+
+    assert len(hashes) == 6
+
+
+def test_the_engine_and_the_law_know_the_same_events_and_troubles() -> None:
+    rules = load_rules()
+
+    assert set(rules.data.penalties) == set(QUALITY_EVENTS)
+    assert set(rules.execution.eqs_losses) == set(EXECUTION_TROUBLES)
