@@ -1,0 +1,227 @@
+"""Shared measurements of the bars of a session, as Polars expressions that restart at its first
+bar.
+
+Three rules keep a row equal to the bit whether it is computed on one session, on many or on the
+bars so far: sums that run across sessions are sums of integers; a rolling kernel over floats either
+runs inside one session (`.over`) or holds no state between rows; and a row reads only rows above it
+of its own session.
+"""
+
+from collections.abc import Callable
+from itertools import chain, zip_longest
+from typing import Final, TypeVar
+
+import polars as pl
+
+from engine.rules import Rules
+
+ATR_LENGTHS: Final = (5, 14, 30)
+BREAK_BARS: Final = 60
+VOLUME_BARS: Final = 60
+VOLUME_BARS_MIN: Final = 20
+VWAP_DEVIATION_TICKS_MIN: Final = 2.0
+
+_KEPT_RULES: Final = 8
+
+_T = TypeVar("_T")
+
+
+def per_rules(build: Callable[[Rules], _T]) -> Callable[[Rules], _T]:
+    """Keep what is built from a `Rules` value, so that a live bar does not build its expressions
+    again.
+
+    Keyed by identity: rules hold mappings, and two values with one contracts hash may differ in a
+    test.
+    """
+    kept: dict[int, tuple[Rules, _T]] = {}
+
+    def cached(rules: Rules) -> _T:
+        entry = kept.get(id(rules))
+        if entry is None or entry[0] is not rules:
+            while len(kept) >= _KEPT_RULES:
+                kept.pop(next(iter(kept)))
+            entry = kept[id(rules)] = (rules, build(rules))
+        return entry[1]
+
+    return cached
+
+
+def with_position(bars: pl.DataFrame) -> pl.DataFrame:
+    """Bars with `session_key` (Int32, 0, 1, … in the frame) and `session_bar` (Int32, 0, 1, … in
+    the session).
+
+    The bars of a session must be together and in order of their close; the order is not changed.
+    `_row` and `_start` number the rows of the frame: this one and the session's first.
+    """
+    is_first = pl.any_horizontal(
+        pl.col(column).ne_missing(pl.col(column).shift()) for column in ("session_date", "symbol")
+    )
+    row = pl.int_range(pl.len(), dtype=pl.Int32)
+    return (
+        bars.with_columns(_row=row, _is_first=is_first | (row == 0))
+        .with_columns(
+            _start=pl.when("_is_first").then(pl.col("_row")).forward_fill(),
+            session_key=(pl.col("_is_first").cast(pl.Int32).cum_sum() - 1).set_sorted(),
+        )
+        .with_columns(session_bar=pl.col("_row") - pl.col("_start"))
+        .drop("_is_first")
+    )
+
+
+def lag(column: str, bars: int) -> pl.Expr:
+    """Value `bars` bars earlier in the session, null before there is one."""
+    return pl.when(pl.col("session_bar") >= bars).then(pl.col(column).shift(bars))
+
+
+def true_range() -> pl.Expr:
+    """True range in ticks (Int32); the first bar of a session has only its own high − low."""
+    before = lag("close_ticks", 1)
+    widest = pl.max_horizontal("high_ticks", before) - pl.min_horizontal("low_ticks", before)
+    return widest.cast(pl.Int32)
+
+
+def wilder_atr(length: int) -> pl.Expr:
+    """Wilder's average true range in ticks, started from `atr_seed_ticks`.
+
+    Without a seed it is null until the session has `length` true ranges and starts from their mean.
+    Reads `true_range_ticks`, `_true_range_sum`, `atr_seed_ticks`, `session_key`, `session_bar`.
+    """
+    ranges, seed, bar = pl.col("true_range_ticks"), pl.col("atr_seed_ticks"), pl.col("session_bar")
+    unseeded = (
+        pl.when(bar >= length)
+        .then(ranges)
+        .when(bar == length - 1)
+        .then(pl.col("_true_range_sum") / length)
+    )
+    started = (
+        pl.when(seed.is_null())
+        .then(unseeded)
+        .when(bar == 0)
+        .then(seed + (ranges - seed) / length)
+        .otherwise(ranges.cast(pl.Float64))
+    )
+    return started.ewm_mean(alpha=1 / length, adjust=False).over("session_key")
+
+
+def first_of_session(values: pl.Expr) -> pl.Expr:
+    """The value of the session's first bar, on every bar. Reads `_start`."""
+    return values.gather(pl.col("_start"))
+
+
+def window_start(bars: int) -> pl.Expr:
+    """Row of the first bar of a window that ends here and does not leave the session. Reads
+    `_start`.
+    """
+    return pl.max_horizontal("_start", pl.col("_row") - (bars - 1))
+
+
+def running_total(column: str) -> pl.Expr:
+    """Cumulative sum of an integer column over the whole frame, to be read by `total_since`."""
+    return pl.col(column).cast(pl.Int64).cum_sum().alias(_total_name(column))
+
+
+def total_since(column: str, first_row: str) -> pl.Expr:
+    """Sum of the integer `column` from the row in `first_row` to this one, exact since integers do
+    not round.
+    """
+    total = pl.col(_total_name(column))
+    return total - (total - pl.col(column)).gather(pl.col(first_row))
+
+
+def _total_name(column: str) -> str:
+    return f"_{column.lstrip('_')}_total"
+
+
+def ols_slope(column: str, bars: int) -> pl.Expr:
+    """Least-squares slope per bar over the last `bars` bars; null while the session has fewer.
+
+    A weighted window sum: the kernel holds nothing between rows, so it needs no `.over`. A null
+    inside the window has to be masked by the caller, the kernel refuses nulls.
+    """
+    middle = (bars - 1) / 2
+    spread = bars * (bars * bars - 1) / 12
+    weights = [(position - middle) / spread for position in range(bars)]
+    slope = pl.col(column).cast(pl.Float64).fill_null(0.0).rolling_sum(bars, weights=weights)
+    return pl.when(pl.col("session_bar") >= bars - 1).then(slope)
+
+
+def typical_gap(session_open: pl.Expr) -> pl.Expr:
+    """Three times the typical price's distance from the session's open, in whole ticks: (H + L + C)
+    − 3·open.
+    """
+    typical = pl.col("high_ticks") + pl.col("low_ticks") + pl.col("close_ticks")
+    return (typical - 3 * session_open).cast(pl.Int64)
+
+
+def vw_deviation(volume: str, gap_sum: str, gap_squared_sum: str) -> pl.Expr:
+    """Volume-weighted deviation of typical price in ticks, at least 2; null without volume.
+
+    Reads sums over a session of volume, volume x `typical_gap` and volume x its square.
+    """
+    weight = pl.when(pl.col(volume) > 0).then(pl.col(volume).cast(pl.Float64))
+    mean = pl.col(gap_sum) / weight
+    variance = (pl.col(gap_squared_sum) / weight - mean * mean).clip(lower_bound=0)
+    return (variance.sqrt() / 3).clip(lower_bound=VWAP_DEVIATION_TICKS_MIN)
+
+
+def floored(column: str, floor: float = 1.0) -> pl.Expr:
+    """A denominator that is never below `floor`: one tick or one contract unless said otherwise."""
+    return pl.col(column).clip(lower_bound=floor)
+
+
+def logistic(x: pl.Expr) -> pl.Expr:
+    """1 / (1 + e⁻ˣ)."""
+    return 1.0 / (1.0 + (-x).exp())
+
+
+Passes = tuple[tuple[pl.Expr, ...], ...]
+"""Expressions to add in turn: those of one pass read columns of the frame and of the passes before.
+"""
+
+
+def add_passes(frame: pl.DataFrame, passes: Passes) -> pl.DataFrame:
+    """The frame with the columns of every pass."""
+    for expressions in passes:
+        frame = frame.with_columns(expressions)
+    return frame
+
+
+def side_by_side(*many: Passes) -> Passes:
+    """Passes that do not read each other, run together."""
+    return tuple(tuple(chain(*passes)) for passes in zip_longest(*many, fillvalue=()))
+
+
+def atr_passes(lengths: tuple[int, ...] = ATR_LENGTHS) -> Passes:
+    """True range and Wilder's ATRs of bars with position and `atr_seed_ticks`."""
+    return (
+        (true_range().alias("true_range_ticks"),),
+        (running_total("true_range_ticks"),),
+        (total_since("true_range_ticks", "_start").alias("_true_range_sum"),),
+        tuple(wilder_atr(length).alias(f"atr_{length}_ticks") for length in lengths),
+    )
+
+
+def volume_passes() -> Passes:
+    """`volume_z` before its clip, and what it shares with the volume signals."""
+    return (
+        (
+            pl.col("volume").pow(2).alias("_volume_squared"),
+            *(window_start(bars).alias(f"_from_{bars}") for bars in (20, 30, 60)),
+        ),
+        (running_total("volume"), running_total("_volume_squared")),
+        (
+            pl.min_horizontal(pl.col("session_bar") + 1, VOLUME_BARS).alias("_volume_count"),
+            total_since("volume", "_from_60").alias("_volume_sum"),
+            total_since("_volume_squared", "_from_60").alias("_volume_squared_sum"),
+        ),
+        (_volume_z().alias("volume_z"),),
+    )
+
+
+def _volume_z() -> pl.Expr:
+    """Volume against the session's last 60 bars, this one included; null before the 20th bar."""
+    count, total = pl.col("_volume_count"), pl.col("_volume_sum")
+    mean = total / count
+    deviation = (pl.col("_volume_squared_sum") / count - mean * mean).clip(lower_bound=0).sqrt()
+    z = (pl.col("volume") - mean) / deviation.clip(lower_bound=1.0)
+    return pl.when(pl.col("session_bar") >= VOLUME_BARS_MIN - 1).then(z)

@@ -1,0 +1,152 @@
+"""The data validity score (DVS): which doubts a bar raises, what they cost, and which bars are true
+shocks.
+"""
+
+from typing import Final
+
+import polars as pl
+
+from engine.measures import (
+    VOLUME_BARS_MIN,
+    Passes,
+    add_passes,
+    atr_passes,
+    lag,
+    per_rules,
+    running_total,
+    side_by_side,
+    volume_passes,
+)
+from engine.rules import DataRules, Rules
+
+QUALITY_EVENTS: Final = (
+    "missing_gap",
+    "time_regression",
+    "stuck_feed",
+    "zero_volume",
+    "outlier_no_shock",
+    "late_bar",
+    "spread_anomaly",
+    "crossed_quote",
+    "missing_quote",
+    "price_band",
+)
+"""Event names, in the order in which `quality_events` lists them."""
+
+_SCORE_DIGITS: Final = (
+    6  # Penalties are decimal shares: without rounding, 1 − 0.15 − 0.05 is below 0.80.
+)
+
+
+def add_quality(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame:
+    """Bars joined with their context → true range, ATRs, `volume_z`, events, `bar_score`, `dvs`,
+    `is_shock`.
+
+    An event whose inputs are unknown does not hold: a quote that never was is not crossed. ATR here
+    and in every signal includes the bar it stands on. Source: `contracts/data.yaml`.
+    """
+    return add_passes(frame, _passes(rules))
+
+
+@per_rules
+def _passes(rules: Rules) -> Passes:
+    conditions = event_conditions(rules)
+    bits = pl.sum_horizontal(
+        conditions[name].fill_null(value=False).cast(pl.Int32) * (1 << place)
+        for place, name in enumerate(QUALITY_EVENTS)
+    )
+    names, scores = _tables(rules.data)
+    measures = side_by_side(atr_passes(), volume_passes(), _shock_passes(rules.data))
+    judged = (
+        bits.alias("_event_bits"),
+        _shock(rules.data).fill_null(value=False).alias("is_shock"),
+    )
+    scored = (
+        pl.lit(names).gather(pl.col("_event_bits")).alias("quality_events"),
+        pl.lit(scores).gather(pl.col("_event_bits")).alias("bar_score"),
+    )
+    dvs = pl.col("bar_score").rolling_min(rules.data.window_bars, min_samples=1).over("session_key")
+    return (*measures, judged, scored, (dvs.alias("dvs"),))
+
+
+def event_conditions(rules: Rules) -> dict[str, pl.Expr]:
+    """When each event of `QUALITY_EVENTS` holds; null where its inputs are unknown."""
+    data = rules.data
+    bid, ask, close = pl.col("bid_ticks"), pl.col("ask_ticks"), pl.col("close_ticks")
+    waited = pl.col("closes_at") - lag("closes_at", 1)
+    late = pl.col("arrived_at") - pl.col("closes_at")
+    band = rules.instrument.price_band_share * pl.col("prior_close_ticks")
+    seen_quote = pl.when(bid.is_not_null() & ask.is_not_null()).then(pl.col("_row")).forward_fill()
+    return {
+        "missing_gap": pl.when(pl.col("session_bar") == 0)
+        .then((pl.col("minute") + 1) * 60 > data.missing_gap_seconds)
+        .otherwise(waited > pl.duration(seconds=data.missing_gap_seconds)),
+        "time_regression": waited <= pl.duration(),
+        "stuck_feed": _stuck_feed(data),
+        "zero_volume": pl.col("volume") == 0,
+        "outlier_no_shock": (
+            pl.col("true_range_ticks") > data.outlier_atr_multiple * pl.col("atr_30_ticks")
+        )
+        & (pl.col("volume_z") < data.outlier_volume_z),
+        "late_bar": late.dt.total_microseconds() > round(data.late_bar_seconds * 1_000_000),
+        "spread_anomaly": ask - bid > data.spread_anomaly_ticks,
+        "crossed_quote": bid >= ask,
+        "missing_quote": (bid.is_null() | ask.is_null()) & (seen_quote >= pl.col("_start")),
+        "price_band": (close - pl.col("prior_close_ticks")).abs() > band,
+    }
+
+
+def _shock_passes(data: DataRules) -> Passes:
+    change = (pl.col("close_ticks") - lag("close_ticks", 1)).fill_null(0).cast(pl.Int64)
+    is_frozen = (pl.col("high_ticks") == pl.col("low_ticks")) & (pl.col("volume") > 0)
+    return (
+        (change.alias("_change"), is_frozen.alias("_is_frozen")),
+        (pl.col("_change").pow(2).alias("_change_squared"),),
+        (running_total("_change_squared"),),
+        (_change_deviation(data).alias("_change_deviation"),),
+    )
+
+
+def _stuck_feed(data: DataRules) -> pl.Expr:
+    """The last bars each had volume at one price only, and it was the same price."""
+    return pl.all_horizontal(
+        pl.col("_is_frozen"),
+        *(
+            lag("_is_frozen", back) & (lag("close_ticks", back) == pl.col("close_ticks"))
+            for back in range(1, data.stuck_feed_bars)
+        ),
+    )
+
+
+def _change_deviation(data: DataRules) -> pl.Expr:
+    """Population deviation in ticks of close-to-close changes over the session's last bars, at
+    least 20.
+    """
+    bars = data.shock_deviation_bars
+    count = pl.min_horizontal(pl.col("session_bar"), bars)
+    first = pl.max_horizontal("_start", pl.col("_row") - bars)
+    change = pl.col("close_ticks") - pl.col("close_ticks").gather(first)
+    total = pl.col("_change_squared_total")
+    squares = total - total.gather(first)
+    deviation = (squares / count - (change / count).pow(2)).clip(lower_bound=0).sqrt()
+    return pl.when(pl.col("session_bar") >= VOLUME_BARS_MIN).then(deviation)
+
+
+def _shock(data: DataRules) -> pl.Expr:
+    body = (pl.col("close_ticks") - pl.col("open_ticks")).abs()
+    return (
+        (pl.col("true_range_ticks") > data.shock_atr_multiple * pl.col("atr_30_ticks"))
+        & (pl.col("volume_z") > data.shock_volume_z)
+        & (body > data.shock_body_deviations * pl.col("_change_deviation"))
+    )
+
+
+def _tables(data: DataRules) -> tuple[pl.Series, pl.Series]:
+    """Names and score of every possible set of events, indexed by its bits."""
+    names, scores = [], []
+    for bits in range(1 << len(QUALITY_EVENTS)):
+        events = [name for place, name in enumerate(QUALITY_EVENTS) if bits >> place & 1]
+        names.append(",".join(events))
+        penalty = sum(data.penalties[name] for name in events)
+        scores.append(min(1.0, max(0.0, round(1.0 - penalty, _SCORE_DIGITS))))
+    return pl.Series(names), pl.Series(scores)
