@@ -1,11 +1,17 @@
 """The market in one call: bars and context in, every market column out, and rows for the desk."""
 
+import re
 from datetime import date, datetime
-from typing import NamedTuple, cast
+from typing import Final, NamedTuple, cast
 
 import polars as pl
 
+from engine.beliefs import SIDE_NAMES, add_beliefs
+from engine.candidates import add_candidates
+from engine.context import join_context
+from engine.quality import add_quality
 from engine.rules import Rules
+from engine.signals import add_signals
 from engine.units import Side
 
 
@@ -75,14 +81,17 @@ class MarketRow(NamedTuple):
 
     def effective_belief(self, constraint: str, side: Side) -> float | None:
         """Effective belief of a directional constraint (`"F1"`); another id is a `KeyError`."""
-        return cast("float | None", self[_BELIEF_INDEX[constraint, int(side)]])
+        return cast("float | None", self[_BELIEF_INDEX[constraint, side]])
 
 
-_BELIEF_INDEX = {
-    (f"F{number}", side): MarketRow._fields.index(f"f{number}_{name}")
+_BELIEFS: Final = {
+    (f"F{number}", side): f"f{number}_{word}"
     for number in (1, 2, 3, 4)
-    for side, name in ((1, "long"), (-1, "short"))
+    for side, word in SIDE_NAMES.items()
 }
+_BELIEF_INDEX: Final = {key: MarketRow._fields.index(name) for key, name in _BELIEFS.items()}
+_TEXTS: Final = ("bar_json", "evidence_json", "sentence", "counterfactual")
+_SETUP_SIDE: Final = re.compile(r"(k\d+)_side")
 
 
 def market_frame(contexts: pl.DataFrame, bars: pl.DataFrame, rules: Rules) -> pl.DataFrame:
@@ -92,9 +101,51 @@ def market_frame(contexts: pl.DataFrame, bars: pl.DataFrame, rules: Rules) -> pl
     nothing but its context row and its own bars, so one session, many sessions and the bars so far
     give the same bits.
     """
-    raise NotImplementedError
+    frame = add_quality(join_context(bars, contexts), rules)
+    return add_candidates(add_beliefs(add_signals(frame, rules), rules), rules)
 
 
 def market_rows(frame: pl.DataFrame) -> list[MarketRow]:
     """The rows of a `market_frame`, with the journal's text where `narrative` added its columns."""
-    raise NotImplementedError
+    columns = [
+        _setups(frame)
+        if name == "setups"
+        else frame.select(_row_column(name, frame)).to_series().to_list()
+        for name in MarketRow._fields
+    ]
+    return list(map(MarketRow._make, zip(*columns, strict=True)))
+
+
+def _row_column(name: str, frame: pl.DataFrame) -> pl.Expr:
+    """The expression behind a plain field of `MarketRow`."""
+    if name in _EFFECTIVE:
+        return pl.col(f"{name}_effective")
+    if name == "phase":
+        return pl.col("session_phase").cast(pl.Int32)
+    if name in _TEXTS and name not in frame.columns:
+        return pl.repeat("", pl.len())
+    return pl.col(name)
+
+
+_EFFECTIVE: Final = (*_BELIEFS.values(), "f5", "f6")
+
+
+def _setups(frame: pl.DataFrame) -> list[tuple[Setup, ...]]:
+    """Each row's setups in the order of their templates; most rows have none."""
+    setups: list[tuple[Setup, ...]] = [()] * frame.height
+    for template in _templates(frame):
+        name = template.lower()
+        found = (
+            frame.with_row_index("row")
+            .filter(pl.col(f"{name}_side") != 0)
+            .select("row", pl.lit(template), *(f"{name}_{field}" for field in Setup._fields[1:]))
+        )
+        for row, *values in found.iter_rows():
+            setups[row] += (Setup._make(values),)
+    return setups
+
+
+def _templates(frame: pl.DataFrame) -> list[str]:
+    """Ids of the templates whose columns the frame has."""
+    found = (_SETUP_SIDE.fullmatch(name) for name in frame.columns)
+    return sorted(match[1].upper() for match in found if match)

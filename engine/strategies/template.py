@@ -22,9 +22,6 @@ from engine.strategies.protocol import (
 )
 from engine.units import Side
 
-SESSION = "session_key"
-"""The column that tells sessions apart; every window and recursion restarts with it."""
-
 
 class Template:
     """A `Strategy` but for its `detect`: limit in, bracket out, thesis and clock in between."""
@@ -146,7 +143,7 @@ def _ceil(ticks: float) -> int:
 def recent(event: pl.Expr, value: pl.Expr, bars: int) -> pl.Expr:
     """`value` at the newest of the last `bars` bars, this one included, with `event` ≠ 0."""
     marked = pl.when(event != 0).then(value)
-    return marked.forward_fill(limit=bars - 1).over(SESSION) if bars > 1 else marked
+    return marked.forward_fill(limit=bars - 1).over("session_key") if bars > 1 else marked
 
 
 def beyond_extreme(

@@ -1,0 +1,189 @@
+"""Beliefs: six questions asked of every bar, answered with evidence, memory and a measure of doubt.
+
+Evidence is a weighted mean of the signals that are present, the likelihood its logistic, the belief
+the likelihood's moving average. An unknown likelihood teaches nothing: the belief then falls back
+toward where each session starts, and the *effective* belief of that bar is null, so it passes no
+gate.
+"""
+
+from math import exp
+from typing import Final
+
+import polars as pl
+
+from engine.errors import ContractError
+from engine.measures import Passes, add_passes, logistic, per_rules
+from engine.rules import BeliefRules, ConstraintRules, EvidenceTerm, Rules
+from engine.signals import SIGNALS
+from engine.units import Side
+
+SIDE_NAMES: Final = {Side.LONG: "long", Side.SHORT: "short"}
+
+_SCRATCH: Final = "^_f.*$"
+"""Columns of one stage that only the next one reads; dropped at the end."""
+
+_UNNUMBERED: Final = {"failed_break": (-1.0, 1.0, True)}
+"""Inputs beside the numbered signals: lowest, highest, and whether positive is bullish."""
+
+_ROUNDING: Final = 1e-9
+"""Slack for comparing a sum of decimal weights with a decimal bound."""
+
+
+def add_beliefs(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame:
+    """Every constraint's coverage, evidence, likelihood, belief, instability and effective belief.
+
+    Columns are `f1_long_belief` for a directional constraint and side, `f5_belief` for one without
+    sides; `f1_coverage` is shared. Evidence is null where nothing is known, the likelihood where
+    coverage is too low; belief and instability never are; the effective belief is null with the
+    likelihood. Reads the signals, `dvs`, `session_phase`, `session_key` and `session_bar`.
+    """
+    return add_passes(frame, _passes(rules)).drop(pl.selectors.matches(_SCRATCH))
+
+
+def streams(constraint: ConstraintRules) -> tuple[tuple[str, Side], ...]:
+    """Column prefixes of a constraint, each with the sign its signed signals are multiplied by."""
+    name = constraint.id.lower()
+    if not constraint.is_directional:
+        return ((name, Side.LONG),)
+    return tuple((f"{name}_{word}", side) for side, word in SIDE_NAMES.items())
+
+
+def is_covered(constraint: ConstraintRules, beliefs: BeliefRules) -> pl.Expr:
+    """Is enough of the constraint's evidence present to answer its question?"""
+    return pl.col(f"{constraint.id.lower()}_coverage") >= beliefs.coverage_min - _ROUNDING
+
+
+def starting_belief(constraint: ConstraintRules) -> float:
+    """Belief before the first bar of a session: the likelihood of zero evidence."""
+    return 1.0 / (1.0 + exp(-constraint.intercept))
+
+
+@per_rules
+def _passes(rules: Rules) -> Passes:
+    """The stages of the computation; each reads only columns of the stages before it."""
+    beliefs = rules.beliefs
+    every = [
+        (prefix, constraint)
+        for constraint in beliefs.constraints
+        for prefix, _ in streams(constraint)
+    ]
+    return (
+        *_evidence_passes(beliefs),
+        tuple(_likelihood(prefix, constraint, beliefs) for prefix, constraint in every),
+        tuple(_belief(prefix, constraint) for prefix, constraint in every),
+        (
+            *(_change(prefix, constraint) for prefix, constraint in every),
+            *(_effective(prefix, constraint, beliefs) for prefix, constraint in every),
+        ),
+        tuple(_instability(prefix, beliefs) for prefix, _ in every),
+    )
+
+
+def _evidence_passes(beliefs: BeliefRules) -> Passes:
+    return (
+        tuple(part for constraint in beliefs.constraints for part in _parts(constraint)),
+        tuple(part for constraint in beliefs.constraints for part in _evidence(constraint)),
+    )
+
+
+def _parts(constraint: ConstraintRules) -> tuple[pl.Expr, ...]:
+    """The evidence that turns with the side, the rest of it, and coverage."""
+    name, terms = constraint.id.lower(), constraint.evidence
+    turning = [_weighted(term) for term in terms if _turns(term)]
+    steady = [_weighted(term) for term in terms if not _turns(term)]
+    present = [pl.col(term.signal).is_not_null() * abs(term.weight) for term in terms]
+    return (
+        pl.sum_horizontal(pl.lit(0.0), *turning).alias(f"_{name}_turning"),
+        pl.sum_horizontal(pl.lit(0.0), *steady).alias(f"_{name}_steady"),
+        (pl.sum_horizontal(present) / _total_weight(constraint)).alias(f"{name}_coverage"),
+    )
+
+
+def _total_weight(constraint: ConstraintRules) -> float:
+    return sum(abs(term.weight) for term in constraint.evidence)
+
+
+def _weighted(term: EvidenceTerm) -> pl.Expr:
+    """Weight times the signal scaled to [−1, 1] by its declared range."""
+    low, high, _ = _declared(term.signal)
+    signal = pl.col(term.signal)
+    if term.absolute:
+        signal, low, high = signal.abs(), 0.0, max(abs(low), abs(high))
+    slope = 2 * term.weight / (high - low)
+    middle = term.weight * (high + low) / (high - low)
+    return signal * slope - middle if middle else signal * slope
+
+
+def _turns(term: EvidenceTerm) -> bool:
+    """Does the term change sign with the side asked about?"""
+    _, _, is_signed = _declared(term.signal)
+    return is_signed and not term.absolute
+
+
+def _declared(name: str) -> tuple[float, float, bool]:
+    """Range of an input, and whether positive is bullish."""
+    if name in SIGNALS:
+        return SIGNALS[name].low, SIGNALS[name].high, SIGNALS[name].signed
+    if name in _UNNUMBERED:
+        return _UNNUMBERED[name]
+    raise ContractError(
+        f"beliefs.yaml: expected a signal as evidence, got {name}; known are S1-S35 and "
+        f"{sorted(_UNNUMBERED)}"
+    )
+
+
+def _evidence(constraint: ConstraintRules) -> tuple[pl.Expr, ...]:
+    """Weighted mean of the inputs that are present, in [−1, 1]; null where there is none."""
+    name = constraint.id.lower()
+    coverage = pl.col(f"{name}_coverage")
+    present = pl.when(coverage > 0).then(coverage * _total_weight(constraint))
+    turning, steady = pl.col(f"_{name}_turning"), pl.col(f"_{name}_steady")
+    return tuple(
+        ((steady + int(side) * turning) / present).alias(f"{prefix}_evidence")
+        for prefix, side in streams(constraint)
+    )
+
+
+def _likelihood(prefix: str, constraint: ConstraintRules, beliefs: BeliefRules) -> pl.Expr:
+    """Logistic of the evidence; null where too little of it is present."""
+    log_odds = pl.col(f"{prefix}_evidence") * constraint.slope + constraint.intercept
+    return (
+        pl.when(is_covered(constraint, beliefs))
+        .then(logistic(log_odds))
+        .alias(f"{prefix}_likelihood")
+    )
+
+
+def _belief(prefix: str, constraint: ConstraintRules) -> pl.Expr:
+    """`λ·B + (1 − λ)·L`; the starting belief also stands in for an unknown likelihood."""
+    start, memory = starting_belief(constraint), constraint.memory
+    likelihood = pl.col(f"{prefix}_likelihood").fill_null(start)
+    first = memory * start + (1 - memory) * likelihood
+    fed = pl.when(pl.col("session_bar") == 0).then(first).otherwise(likelihood)
+    belief = fed.ewm_mean(alpha=1 - memory, adjust=False).over("session_key")
+    return belief.alias(f"{prefix}_belief")
+
+
+def _change(prefix: str, constraint: ConstraintRules) -> pl.Expr:
+    """How far the belief moved on this bar."""
+    belief = pl.col(f"{prefix}_belief")
+    is_first = pl.col("session_bar") == 0
+    before = pl.when(is_first).then(starting_belief(constraint)).otherwise(belief.shift())
+    return (belief - before).abs().alias(f"_{prefix}_change")
+
+
+def _instability(prefix: str, beliefs: BeliefRules) -> pl.Expr:
+    """Moving average of the belief's absolute changes, from the session's first one."""
+    change = pl.col(f"_{prefix}_change").ewm_mean(alpha=beliefs.instability_alpha, adjust=False)
+    return change.over("session_key").alias(f"{prefix}_instability")
+
+
+def _effective(prefix: str, constraint: ConstraintRules, beliefs: BeliefRules) -> pl.Expr:
+    """The belief where its question applies, less where data is doubtful; null if unknown."""
+    trust = (pl.col("dvs") / beliefs.applicability_dvs_min).clip(upper_bound=1.0)
+    applies = pl.col("session_phase").is_in([float(phase) for phase in constraint.phases])
+    return (
+        pl.when(pl.col(f"{prefix}_likelihood").is_not_null())
+        .then(pl.when(applies).then(pl.col(f"{prefix}_belief") * trust).otherwise(0.0))
+        .alias(f"{prefix}_effective")
+    )

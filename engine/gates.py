@@ -1,0 +1,131 @@
+"""Which bars the market forbids for every template: data, session and lockouts, in ladder order."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import polars as pl
+
+from engine.beliefs import streams
+from engine.calendar import Phase
+from engine.ladder import PASSED, STEP, Reason
+from engine.rules import Rules
+
+_MINUTES_PER_DAY: Final = 24 * 60
+_TRADABLE_PHASES: Final = (
+    Phase.OPENING,
+    Phase.MID_MORNING,
+    Phase.LUNCH,
+    Phase.AFTERNOON,
+    Phase.CLOSE,
+)
+
+
+def minutes_to_close() -> pl.Expr:
+    """Minutes from the bar's close, the instant of the decision, to the end of the session."""
+    return (pl.col("session_minutes") - pl.col("minute") - 1).cast(pl.Int32)
+
+
+def decided_minute() -> pl.Expr:
+    """Minutes from the open to the bar's close, the instant of the decision."""
+    return pl.col("minute") + 1
+
+
+def bar_step(rules: Rules) -> pl.Expr:
+    """Ladder step of the first gate that refuses the whole bar, `PASSED` if none does (Int8).
+
+    Every gate must be known to hold: one that cannot be judged refuses. Reads `minutes_to_close`
+    and the two columns of `lockout_memory`.
+    """
+    gates: tuple[tuple[Reason, pl.Expr], ...] = (
+        (Reason.DVS_TOO_LOW, pl.col("dvs") >= rules.constitution.dvs_entry_min),
+        (Reason.MISSING_REQUIRED_SIGNAL, _has_required_signals(rules)),
+        (Reason.SESSION_NOT_TRADABLE, _is_session_tradable()),
+        (Reason.SESSION_WINDOW_BLOCK, _is_outside_windows(rules)),
+        (
+            Reason.VOL_SHOCK_LOCKOUT,
+            _is_over("_minutes_since_volatility", rules.decision.shock_lockout_minutes),
+        ),
+        (
+            Reason.SPREAD_SLIPPAGE_LOCKOUT,
+            _is_over("_minutes_since_wide", rules.decision.spread_lockout_minutes),
+        ),
+        (
+            Reason.NEWS_LOCKOUT,
+            _is_over("_minutes_since_news", rules.decision.news_lockout_minutes),
+        ),
+    )
+    return first_no(gates)
+
+
+def first_no(gates: Sequence[tuple[Reason, pl.Expr]]) -> pl.Expr:
+    """Ladder step of the first gate not known to hold, `PASSED` if every one does (Int8)."""
+    step = pl.lit(PASSED, dtype=pl.Int8)
+    for reason, holds in reversed(gates):
+        step = pl.when(holds).then(step).otherwise(step_of(reason))
+    return step
+
+
+def step_of(reason: Reason) -> pl.Expr:
+    """The ladder step of a reason (Int8)."""
+    return pl.lit(STEP[reason], dtype=pl.Int8)
+
+
+def lockout_memory(rules: Rules) -> tuple[pl.Expr, ...]:
+    """Minutes since the session's last bar that started each lockout, null before the first."""
+    decision = rules.decision
+    volatility = (
+        pl.col("true_range_ticks") >= decision.shock_lockout_atr_multiple * pl.col("atr_30_ticks")
+    ) | (pl.col("atr_14_n") >= decision.shock_lockout_atr_ratio)
+    wide = (pl.col("spread_ticks") >= decision.spread_lockout_ticks) | (
+        pl.col("slippage_ticks") >= decision.spread_lockout_ticks
+    )
+    return (
+        _minutes_since(volatility).alias("_minutes_since_volatility"),
+        _minutes_since(wide).alias("_minutes_since_wide"),
+        _minutes_since(pl.col("is_shock")).alias("_minutes_since_news"),
+    )
+
+
+def _minutes_since(happened: pl.Expr) -> pl.Expr:
+    """Minutes since it last happened; a whole day apart, no session sees the one before it."""
+    instant = pl.col("session_key") * _MINUTES_PER_DAY + pl.col("minute")
+    return instant - pl.when(happened).then(instant).forward_fill()
+
+
+def _is_over(minutes_since: str, lockout_minutes: int) -> pl.Expr:
+    return (pl.col(minutes_since) >= lockout_minutes).fill_null(value=True)
+
+
+def _has_required_signals(rules: Rules) -> pl.Expr:
+    """ATR, friction, the two beliefs every entry is asked about, and at least one constraint's."""
+    strategies = rules.strategies
+    always = (strategies.noise_constraint, strategies.tradability_constraint)
+    asked = [f"{constraint.lower()}_likelihood" for constraint in always]
+    believed = [
+        f"{prefix}_likelihood"
+        for constraint in rules.beliefs.constraints
+        if constraint.id in {template.constraint for template in strategies.templates}
+        for prefix, _ in streams(constraint)
+    ]
+    needed = [pl.col(name).is_not_null() for name in ("atr_14_ticks", "friction_ticks", *asked)]
+    return pl.all_horizontal(needed) & pl.any_horizontal(_known(believed))
+
+
+def _known(names: Sequence[str]) -> list[pl.Expr]:
+    return [pl.col(name).is_not_null() for name in names]
+
+
+def _is_session_tradable() -> pl.Expr:
+    is_phase = pl.col("session_phase").is_in([float(phase) for phase in _TRADABLE_PHASES])
+    return is_phase & (pl.col("minutes_to_close") > 0)
+
+
+def _is_outside_windows(rules: Rules) -> pl.Expr:
+    """Outside every no-trade window and early enough that the flatten time is still ahead."""
+    session = rules.session
+    late = max(session.no_entry_minutes_before_end, session.flatten_minutes_before_end)
+    outside = [
+        ~decided_minute().is_between(window.from_minute, window.until_minute, closed="left")
+        for window in session.no_trade_windows
+    ]
+    return pl.all_horizontal(pl.col("minutes_to_close") > late, *outside)
