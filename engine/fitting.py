@@ -82,8 +82,8 @@ def _fit(
     high = evidence.quantile(beliefs.fit.high_quantile, interpolation="linear")
     if median is None or high is None or not high > median:
         raise InputRefused(
-            f"constraint {constraint.id}: expected the {beliefs.fit.high_quantile:.0%} quantile of its "
-            f"evidence above the median, got {high} and {median} over {evidence.len()} values; "
+            f"constraint {constraint.id}: expected the {beliefs.fit.high_quantile:.0%} quantile of "
+            f"evidence above its median, got {high} and {median} over {evidence.len()} values; "
             "train on more sessions, or on sessions in which its signals move"
         )
     slope = (_log_odds(beliefs.fit.high_likelihood) - _log_odds(beliefs.fit.median_likelihood)) / (
