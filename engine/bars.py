@@ -10,6 +10,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Final
 
+import numpy as np
 import polars as pl
 
 from engine.calendar import Session
@@ -222,7 +223,8 @@ def _judged(rows: pl.DataFrame, instrument: Instrument) -> pl.DataFrame:
         _number(name, schema[name]).alias(f"{name}_number") for name in (*PRICES, *QUOTES, *COUNTS)
     )
     ticks = numbers.with_columns(
-        _ticks(f"{name}_number", instrument).alias(f"{name}_ticks") for name in (*PRICES, *QUOTES)
+        _ticks(numbers[f"{name}_number"], instrument).alias(f"{name}_ticks")
+        for name in (*PRICES, *QUOTES)
     )
     reasons = [
         pl.when(fault).then(pl.lit(reason.value)) for reason, fault in _faults(instrument).items()
@@ -258,18 +260,19 @@ def _number(name: str, dtype: pl.DataType) -> pl.Expr:
     )
 
 
-def _ticks(name: str, instrument: Instrument) -> pl.Expr:
-    """Int32 ticks of a price, null when it is not exactly a whole number of ticks.
+def _ticks(points: pl.Series, instrument: Instrument) -> pl.Series:
+    """Int32 ticks of prices, null where one is not exactly a whole number of ticks.
 
     With the tick as a fraction n/d, `ticks·n/d` is one correctly rounded division, hence the double
     nearest to the decimal price: a price is on the grid exactly when it equals that double. No
-    tolerance is needed, and 70.07 on a 0.01 grid is 7007.
+    tolerance is needed, and 70.07 on a 0.01 grid is 7007. NumPy divides; Polars would multiply by
+    a rounded reciprocal.
     """
     tick = Fraction(instrument.tick_size)
-    price = pl.col(name)
-    whole = (price * tick.denominator / tick.numerator).round()
-    on_grid = (whole * tick.numerator / tick.denominator == price) & (whole.abs() <= _TICKS_ABS_MAX)
-    return pl.when(on_grid & price.is_not_nan()).then(whole).cast(pl.Int32)
+    price = points.fill_null(float("nan")).to_numpy()
+    whole = np.rint(price * tick.denominator / tick.numerator)
+    on_grid = (whole * tick.numerator / tick.denominator == price) & (abs(whole) <= _TICKS_ABS_MAX)
+    return pl.Series(np.where(on_grid, whole, np.nan)).fill_nan(None).cast(pl.Int32)
 
 
 def _faults(instrument: Instrument) -> dict[RejectReason, pl.Expr]:
