@@ -83,7 +83,10 @@ class ReplaceStop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaceProtection:
-    """A stop (and target, if given) for a position whose bracket child is missing."""
+    """A stop (and target, if given) for a position whose bracket child is missing.
+
+    `side` is the side of the position that is protected; the orders trade the other way.
+    """
 
     symbol: str
     side: Side
@@ -183,7 +186,10 @@ class ConnectionReported:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkingOrder:
-    """One order as the broker lists it; `ref` is null for an order somebody else placed."""
+    """One order as the broker lists it; `ref` is null for an order somebody else placed.
+
+    `quantity` is what may still trade. A held order is a bracket child whose entry has not filled.
+    """
 
     ref: OrderRef | None
     symbol: str
@@ -191,6 +197,7 @@ class WorkingOrder:
     kind: OrderKind
     quantity: int
     price_ticks: int | None
+    is_held: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

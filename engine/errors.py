@@ -49,12 +49,24 @@ class StorageFull(RetryLater):
     """The disk refused a write; the previous version of the file is intact."""
 
 
+class BrokerUnreachable(RetryLater):
+    """The broker is not connected: the command was not sent, the query was not asked."""
+
+
+class BrokerTimeout(RetryLater):
+    """The broker did not answer in time: nothing is known, which is not 'nothing there'."""
+
+
 class StopEntering(CredenceError):
     """Reaction: no new entries until the cause is gone; open positions stay protected."""
 
 
 class MissingContext(StopEntering):
     """The context of the session has not been computed or does not match its contracts."""
+
+
+class DuplicateOrderRef(StopEntering):
+    """An order ref was to be sent a second time; the first order is untouched."""
 
 
 class FlattenNow(CredenceError):
