@@ -13,7 +13,8 @@ from typing import Final
 import numpy as np
 
 from engine.generator.days import Flags, Floats, Ints
-from engine.generator.tape import EPISODE_SLOTS, Tape, busy_profile
+from engine.generator.scene import Scene
+from engine.generator.tape import EPISODE_SLOTS, Tape
 
 
 class EpisodeKind(StrEnum):
@@ -28,7 +29,7 @@ class EpisodeKind(StrEnum):
 
 
 NOTES: Final = {
-    EpisodeKind.VWAP_EXCURSION: "stretched from VWAP; comes true by returning to it",
+    EpisodeKind.VWAP_EXCURSION: "stretched from VWAP; comes true by turning back to it",
     EpisodeKind.FAILED_BREAK: "closed beyond the 60-bar extreme and back; comes true away from it",
     EpisodeKind.SWEEP: "pierced the 60-bar extreme, closed inside; comes true away from it",
     EpisodeKind.TREND: "higher highs or lower lows on volume; comes true by going on",
@@ -56,20 +57,20 @@ EDGE: Final = {
 SLOT_STARTS: Final = (8, 66, 128, 186, 244, 302)
 SLOT_MINUTES: Final = 56
 _START_JITTER: Final = 10
-_EXTREME_BARS: Final = 60
 _SHARES: Final = {
-    EpisodeKind.VWAP_EXCURSION: 0.19,
-    EpisodeKind.FAILED_BREAK: 0.14,
-    EpisodeKind.SWEEP: 0.12,
-    EpisodeKind.TREND: 0.12,
-    EpisodeKind.CHOP: 0.11,
+    EpisodeKind.VWAP_EXCURSION: 0.18,
+    EpisodeKind.FAILED_BREAK: 0.13,
+    EpisodeKind.SWEEP: 0.11,
+    EpisodeKind.TREND: 0.09,
+    EpisodeKind.CHOP: 0.10,
     EpisodeKind.NEWS_SHOCK: 0.012,
 }
+_SETTLING: Final = {EpisodeKind.VWAP_EXCURSION: 12}  # Minutes later in its slot.
 _NEEDS_AN_HOUR: Final = (EpisodeKind.FAILED_BREAK, EpisodeKind.SWEEP, EpisodeKind.NEWS_SHOCK)
 _HISTORY_BARS: Final = 30
 _APPROACH: Final = 12
 _FOLLOW: Final = 16
-_CALM: Final = 0.7  # Share of a minute's own noise that is left inside a script.
+_RUN_RANGES_MAX: Final = 6.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,77 +87,6 @@ class Episodes:
     follows_through: Flags
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """Where a kind is about to be written: sessions, first minutes, and the draws of the slot."""
-
-    tape: Tape
-    rows: Ints
-    start: Ints
-    strength: Floats
-    luck: Floats
-    size: Floats
-    coin: Floats
-    history_bars: int
-
-    def columns(self, since: Ints, count: int) -> tuple[Ints, Ints]:
-        """Index of `count` minutes from `since` on, per session."""
-        return self.rows[:, None], since[:, None] + np.arange(count)
-
-    def level(self, minute: Ints) -> Floats:
-        """Level before the minute."""
-        here: Floats = self.tape.path[self.rows, minute]
-        return here
-
-    def range_ticks(self, minute: Ints) -> Floats:
-        """Mean true range of the `history_bars` minutes before, in ticks; at least 2."""
-        count = self.history_bars
-        block = self.tape.bars(*self.columns(minute - count, count))
-        before = np.concatenate([block.open[:, :1], block.close[:, :-1]], axis=1)
-        ranges = np.maximum(block.high, before) - np.minimum(block.low, before)
-        usual: Floats = np.maximum(ranges.mean(axis=1), 2.0)
-        return usual
-
-    def extreme(self, minute: Ints, side: Ints) -> Floats:
-        """Highest high (side +1) or lowest low (side −1) of the 60 minutes before."""
-        block = self.tape.bars(*self.columns(minute - _EXTREME_BARS, _EXTREME_BARS))
-        highest, lowest = block.high.max(axis=1), block.low.min(axis=1)
-        chosen: Floats = np.where(side > 0, highest, lowest).astype(np.float64)
-        return chosen
-
-    def move(self, since: Ints, count: int, distance: Floats, calm: float = _CALM) -> Ints:
-        """Write a drift of `distance` ticks plus damped noise; the minute after."""
-        noise = self._noise(since, count) * calm
-        self._write(since, np.cumsum(noise + distance[:, None] / count, axis=1))
-        return since + count
-
-    def reach(self, since: Ints, count: int, level: Floats, calm: float = _CALM) -> Ints:
-        """Write damped noise that ends exactly at a level; the minute after."""
-        walk = np.cumsum(self._noise(since, count) * calm, axis=1)
-        missing = level - self.level(since) - walk[:, -1]
-        self._write(since, walk + missing[:, None] * np.arange(1, count + 1) / count)
-        return since + count
-
-    def hover(self, since: Ints, count: int) -> Ints:
-        """Write independent noise around the present level; the minute after."""
-        self._write(since, self._noise(since, count) * 0.8)
-        return since + count
-
-    def _noise(self, since: Ints, count: int) -> Floats:
-        at = self.columns(since, count)
-        fresh: Floats = self.tape.deviation[at] * self.tape.draws.normals[:, 0][at]
-        return fresh
-
-    def _write(self, since: Ints, walk: Floats) -> None:
-        tape, count = self.tape, walk.shape[1]
-        start = self.level(since)
-        shift = start + walk[:, -1] - self.level(since + count)
-        later = np.arange(tape.path.shape[1]) > (since + count)[:, None]
-        tape.path[self.rows] += np.where(later, shift[:, None], 0.0)
-        rows, columns = self.columns(since, count)
-        tape.path[rows, columns + 1] = start[:, None] + walk
-
-
 def write_episodes(tape: Tape) -> list[Episodes]:
     """Write every session's episodes, slot by slot, each on what the slots before it left."""
     written = []
@@ -170,8 +100,16 @@ def write_episodes(tape: Tape) -> list[Episodes]:
             chosen = fits & (draws[:, 0] >= edges[place]) & (draws[:, 0] < edges[place + 1])
             rows = np.flatnonzero(chosen)
             if rows.size and (slot > 0 or kind not in _NEEDS_AN_HOUR):
-                strength, luck, size, coin = draws[rows, 2:6].T
-                scene = Scene(tape, rows, start[rows], strength, luck, size, coin, history)
+                scene = Scene(
+                    tape=tape,
+                    rows=rows,
+                    start=start[rows] + _SETTLING.get(kind, 0),
+                    strength=draws[rows, 2],
+                    luck=draws[rows, 3],
+                    size=draws[rows, 4],
+                    coin=draws[rows, 5],
+                    history_bars=history,
+                )
                 written.append(_SCRIPTS[kind](scene))
     return written
 
@@ -187,19 +125,23 @@ def _follow(
 
 
 def _vwap_excursion(scene: Scene) -> Episodes:
-    """Run 2.1 to 3.1 session deviations away from VWAP, turn on a long wick, come back or go on."""
-    value, deviation = _value_area(scene)
-    away = np.where(scene.level(scene.start) >= value, 1, -1)
+    """Run well over two session deviations from VWAP, turn on a long wick, come back or go on."""
+    scene, far, away = _within_reach(scene)
     unit = scene.range_ticks(scene.start)
-    far = value + away * (2.1 + 1.0 * scene.strength) * np.maximum(deviation, 1.5 * unit)
-    peak = scene.reach(scene.start, _APPROACH + 6, far, calm=0.55) - 1
+    here = scene.level(scene.start)
+    near = scene.reach(scene.start, _APPROACH, here + 0.5 * (far - here), calm=0.55)
+    value, deviation = _value_area(scene, near)  # The run itself has moved both.
+    young = 20.0 / near  # The shorter the session, the more the last minutes still move both.
+    stretch = (2.3 + 0.6 * scene.strength + young) * deviation
+    far = value + away * np.maximum(np.abs(far - value), stretch)
+    peak = scene.reach(near, 5, far, calm=0.3) - 1
     _spike(scene, peak, away, unit * (0.3 + 0.6 * scene.strength), effort=0.7)
     distance = np.abs(far - value)
     until, edge, follows = _follow(
         scene,
         peak + 1,
         -away,
-        win=np.maximum(distance, 3.0 * unit),
+        win=np.clip(distance, 3.0 * unit, 5.0 * unit),
         lose=2.0 * unit,
         odds=EDGE[EpisodeKind.VWAP_EXCURSION],
     )
@@ -215,12 +157,22 @@ def _vwap_excursion(scene: Scene) -> Episodes:
     )
 
 
-def _value_area(scene: Scene) -> tuple[Floats, Floats]:
-    """Session VWAP and its deviation up to the start, weighted by the usual volume."""
+def _within_reach(scene: Scene) -> tuple[Scene, Floats, Ints]:
+    """The sessions in which price can run away from VWAP at a credible pace, how far, which way."""
+    value, deviation = _value_area(scene, scene.start)
+    here, unit = scene.level(scene.start), scene.range_ticks(scene.start)
+    away = np.where(here >= value, 1, -1)
+    far = value + away * (2.1 + 0.9 * scene.strength) * np.maximum(deviation, 1.6 * unit)
+    near = np.abs(far - here) <= _RUN_RANGES_MAX * unit
+    return scene.only(near), far[near], away[near]
+
+
+def _value_area(scene: Scene, until: Ints) -> tuple[Floats, Floats]:
+    """Session VWAP and its deviation up to a minute, weighted by the usual volume."""
     tape = scene.tape
     path = tape.path[scene.rows, 1:]
-    weight = np.exp(np.stack([busy_profile(int(count)) for count in tape.minutes[scene.rows]]))
-    weight = np.where(np.arange(path.shape[1]) < scene.start[:, None], weight, 0.0)
+    before = np.arange(path.shape[1]) < until[:, None]
+    weight = np.where(before, np.exp(tape.busy[scene.rows]), 0.0)
     total = weight.sum(axis=1)
     value = (weight * path).sum(axis=1) / total
     variance = (weight * (path - value[:, None]) ** 2).sum(axis=1) / total
@@ -279,7 +231,7 @@ def _sweep(scene: Scene) -> Episodes:
     scene.reach(signal, 1, edge_level - out * inside, calm=0.0)
     after = scene.level(signal + 1)
     body_end = np.where(out > 0, np.maximum(before, after), np.minimum(before, after))
-    _spike(scene, signal, out, np.abs(edge_level + out * pierce - body_end), effort=1.0)
+    _spike(scene, signal, out, np.abs(edge_level + out * pierce - body_end), effort=1.7)
     until, edge, follows = _follow(
         scene,
         signal + 1,
@@ -314,8 +266,9 @@ def _trend(scene: Scene) -> Episodes:
     side = np.where(scene.coin < 0.5, 1, -1)
     unit = scene.range_ticks(scene.start)
     count = 32
-    steps = (0.20 + 0.10 * scene.strength) * unit
-    after = scene.move(scene.start, count, steps * side * count, calm=0.55)
+    scene.tape.deviation[scene.columns(scene.start, count)] *= 0.6
+    steps = np.maximum(1.4, (0.26 + 0.08 * scene.strength) * unit)
+    after = scene.move(scene.start, count, steps * side * count, calm=0.6)
     scene.tape.effort[scene.columns(scene.start, count)] += 0.35
     until, edge, follows = _follow(
         scene, after, side, win=3.6 * unit, lose=3.0 * unit, odds=EDGE[EpisodeKind.TREND]

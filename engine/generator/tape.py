@@ -79,6 +79,7 @@ class Tape:
         self.busyness = days.busyness
         self.draws = draws
         self.pace = np.stack([pace_profile(int(count)) for count in minutes])
+        self.busy = np.stack([busy_profile(int(count)) for count in minutes])
         self.deviation = self._minute_deviation(days)
         self.path = self._bridged_path(days)
         self.effort = np.zeros_like(self.deviation)
@@ -138,9 +139,8 @@ class Tape:
     def volumes(self, block: Block) -> tuple[Ints, Ints]:
         """Volume and trades of every bar; more when it is fast, early, late or scripted."""
         ranges = (block.high - block.low + 1.0) / (_MEAN_RANGE * self.deviation + 1.0)
-        usual = np.stack([busy_profile(int(count)) for count in self.minutes])
         log_volume = (
-            usual
+            self.busy
             + self.busyness[:, None]
             + self.effort
             + _VOLUME_PER_RANGE * np.log(ranges)
