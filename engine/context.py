@@ -16,7 +16,6 @@ from engine.errors import MissingContext
 from engine.measures import (
     add_passes,
     atr_passes,
-    true_range,
     typical_gap,
     vw_deviation,
     with_position,
@@ -70,7 +69,7 @@ def session_summaries(
     Point of control and deviation are null for a session without volume.
     """
     frame = with_position(bars.filter(pl.col("symbol") == rules.instrument.symbol))
-    frame = add_passes(frame, ((true_range().alias("true_range_ticks"),),))
+    frame = add_passes(frame.with_columns(atr_seed_ticks=_UNKNOWN), atr_passes(lengths=()))
     sessions = _session_scalars(frame).with_columns(
         atr_seed_ticks=pl.col("last_true_range_ticks").shift(fill_value=_seed(frame, earlier))
     )
@@ -186,6 +185,9 @@ _SCALARS: Final = tuple(
 )
 
 
+_UNKNOWN: Final = pl.lit(None, dtype=pl.Float64)
+
+
 def _refuse_missing(found: pl.DataFrame) -> None:
     missing = found.filter(pl.col("session_minutes").is_null())
     if missing.height:
@@ -199,6 +201,7 @@ def _refuse_missing(found: pl.DataFrame) -> None:
 def _session_scalars(frame: pl.DataFrame) -> pl.DataFrame:
     gap = typical_gap(pl.col("open_ticks").first())
     volume = pl.col("volume")
+    traded = pl.when(volume.sum() > 0).then(volume.sum())
     return (
         frame.group_by("session_key", maintain_order=True)
         .agg(
@@ -206,11 +209,10 @@ def _session_scalars(frame: pl.DataFrame) -> pl.DataFrame:
             pl.col("close_ticks").last(),
             (pl.col("high_ticks").max() - pl.col("low_ticks").min()).alias("range_ticks"),
             pl.col("true_range_ticks").tail(SEED_BARS).mean().alias("last_true_range_ticks"),
-            volume.sum(),
-            (volume * gap).sum().alias("gap_sum"),
-            (volume * gap * gap).sum().alias("gap_squared_sum"),
+            ((volume * gap).sum() / traded).alias("mean_gap"),
+            ((volume * gap * gap).sum() / traded).alias("mean_gap_squared"),
         )
-        .with_columns(vw_deviation_ticks=vw_deviation("volume", "gap_sum", "gap_squared_sum"))
+        .with_columns(vw_deviation_ticks=vw_deviation("mean_gap", "mean_gap_squared"))
     )
 
 

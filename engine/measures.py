@@ -73,36 +73,6 @@ def lag(column: str, bars: int) -> pl.Expr:
     return pl.when(pl.col("session_bar") >= bars).then(pl.col(column).shift(bars))
 
 
-def true_range() -> pl.Expr:
-    """True range in ticks (Int32); the first bar of a session has only its own high − low."""
-    before = lag("close_ticks", 1)
-    widest = pl.max_horizontal("high_ticks", before) - pl.min_horizontal("low_ticks", before)
-    return widest.cast(pl.Int32)
-
-
-def wilder_atr(length: int) -> pl.Expr:
-    """Wilder's average true range in ticks, started from `atr_seed_ticks`.
-
-    Without a seed it is null until the session has `length` true ranges and starts from their mean.
-    Reads `true_range_ticks`, `_true_range_sum`, `atr_seed_ticks`, `session_key`, `session_bar`.
-    """
-    ranges, seed, bar = pl.col("true_range_ticks"), pl.col("atr_seed_ticks"), pl.col("session_bar")
-    unseeded = (
-        pl.when(bar >= length)
-        .then(ranges)
-        .when(bar == length - 1)
-        .then(pl.col("_true_range_sum") / length)
-    )
-    started = (
-        pl.when(seed.is_null())
-        .then(unseeded)
-        .when(bar == 0)
-        .then(seed + (ranges - seed) / length)
-        .otherwise(ranges.cast(pl.Float64))
-    )
-    return started.ewm_mean(alpha=1 / length, adjust=False).over("session_key")
-
-
 def first_of_session(values: pl.Expr) -> pl.Expr:
     """The value of the session's first bar, on every bar. Reads `_start`."""
     return values.gather(pl.col("_start"))
@@ -153,14 +123,12 @@ def typical_gap(session_open: pl.Expr) -> pl.Expr:
     return (typical - 3 * session_open).cast(pl.Int64)
 
 
-def vw_deviation(volume: str, gap_sum: str, gap_squared_sum: str) -> pl.Expr:
-    """Volume-weighted deviation of typical price in ticks, at least 2; null without volume.
+def vw_deviation(mean_gap: str, mean_gap_squared: str) -> pl.Expr:
+    """Volume-weighted deviation of typical price in ticks, at least 2.
 
-    Reads sums over a session of volume, volume x `typical_gap` and volume x its square.
+    Reads the volume-weighted means of `typical_gap` and of its square.
     """
-    weight = pl.when(pl.col(volume) > 0).then(pl.col(volume).cast(pl.Float64))
-    mean = pl.col(gap_sum) / weight
-    variance = (pl.col(gap_squared_sum) / weight - mean * mean).clip(lower_bound=0)
+    variance = (pl.col(mean_gap_squared) - pl.col(mean_gap).pow(2)).clip(lower_bound=0)
     return (variance.sqrt() / 3).clip(lower_bound=VWAP_DEVIATION_TICKS_MIN)
 
 
@@ -192,13 +160,42 @@ def side_by_side(*many: Passes) -> Passes:
 
 
 def atr_passes(lengths: tuple[int, ...] = ATR_LENGTHS) -> Passes:
-    """True range and Wilder's ATRs of bars with position and `atr_seed_ticks`."""
+    """True range (Int32) and Wilder's ATRs of bars with position and `atr_seed_ticks`.
+
+    The first bar of a session has only its own high − low, so the overnight gap is not in it.
+    """
+    before = pl.col("_close_before_ticks")
+    widest = pl.max_horizontal("high_ticks", before) - pl.min_horizontal("low_ticks", before)
+    is_seeded = pl.col("atr_seed_ticks").is_not_null()
     return (
-        (true_range().alias("true_range_ticks"),),
+        (
+            lag("close_ticks", 1).alias("_close_before_ticks"),
+            is_seeded.alias("_is_seeded"),
+            (is_seeded & (pl.col("session_bar") == 0)).alias("_starts_from_seed"),
+        ),
+        (widest.alias("true_range_ticks"),),
         (running_total("true_range_ticks"),),
         (total_since("true_range_ticks", "_start").alias("_true_range_sum"),),
-        tuple(wilder_atr(length).alias(f"atr_{length}_ticks") for length in lengths),
+        tuple(_wilder_atr(length).alias(f"atr_{length}_ticks") for length in lengths),
+        tuple(floored(f"atr_{length}_ticks").alias(f"_atr_{length}") for length in lengths),
     )
+
+
+def _wilder_atr(length: int) -> pl.Expr:
+    """Wilder's average true range in ticks, started from `atr_seed_ticks`.
+
+    Without a seed it is null until the session has `length` true ranges and starts from their mean.
+    """
+    ranges, bar = pl.col("true_range_ticks"), pl.col("session_bar")
+    started = (
+        pl.when("_starts_from_seed")
+        .then((pl.col("atr_seed_ticks") * (length - 1) + ranges) / length)
+        .when(pl.col("_is_seeded") | (bar >= length))
+        .then(ranges)
+        .when(bar == length - 1)
+        .then(pl.col("_true_range_sum") / length)
+    )
+    return started.ewm_mean(alpha=1 / length, adjust=False).over("session_key")
 
 
 def volume_passes() -> Passes:
@@ -210,9 +207,13 @@ def volume_passes() -> Passes:
         ),
         (running_total("volume"), running_total("_volume_squared")),
         (
-            pl.min_horizontal(pl.col("session_bar") + 1, VOLUME_BARS).alias("_volume_count"),
+            (pl.col("_row") - pl.col("_from_60") + 1).alias("_volume_count"),
             total_since("volume", "_from_60").alias("_volume_sum"),
             total_since("_volume_squared", "_from_60").alias("_volume_squared_sum"),
+        ),
+        (
+            (pl.col("_volume_sum") / pl.col("_volume_count")).alias("_volume_mean_60"),
+            (pl.col("_volume_squared_sum") / pl.col("_volume_count")).alias("_volume_squared_mean"),
         ),
         (_volume_z().alias("volume_z"),),
     )
@@ -220,8 +221,7 @@ def volume_passes() -> Passes:
 
 def _volume_z() -> pl.Expr:
     """Volume against the session's last 60 bars, this one included; null before the 20th bar."""
-    count, total = pl.col("_volume_count"), pl.col("_volume_sum")
-    mean = total / count
-    deviation = (pl.col("_volume_squared_sum") / count - mean * mean).clip(lower_bound=0).sqrt()
-    z = (pl.col("volume") - mean) / deviation.clip(lower_bound=1.0)
+    mean = pl.col("_volume_mean_60")
+    variance = (pl.col("_volume_squared_mean") - mean * mean).clip(lower_bound=1.0)
+    z = (pl.col("volume") - mean) / variance.sqrt()
     return pl.when(pl.col("session_bar") >= VOLUME_BARS_MIN - 1).then(z)

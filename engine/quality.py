@@ -2,6 +2,7 @@
 shocks.
 """
 
+from datetime import timedelta
 from typing import Final
 
 import polars as pl
@@ -33,6 +34,7 @@ QUALITY_EVENTS: Final = (
 )
 """Event names, in the order in which `quality_events` lists them."""
 
+_MINUTE_US: Final = 60_000_000
 _SCORE_DIGITS: Final = (
     6  # Penalties are decimal shares: without rounding, 1 − 0.15 − 0.05 is below 0.80.
 )
@@ -50,13 +52,14 @@ def add_quality(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame:
 
 @per_rules
 def _passes(rules: Rules) -> Passes:
-    conditions = event_conditions(rules)
     bits = pl.sum_horizontal(
-        conditions[name].fill_null(value=False).cast(pl.Int32) * (1 << place)
-        for place, name in enumerate(QUALITY_EVENTS)
+        pl.when(holds).then(1 << place)
+        for place, holds in enumerate(event_conditions(rules).values())
     )
     names, scores = _tables(rules.data)
-    measures = side_by_side(atr_passes(), volume_passes(), _shock_passes(rules.data))
+    measures = side_by_side(
+        atr_passes(), volume_passes(), _shock_passes(rules.data), _event_passes()
+    )
     judged = (
         bits.alias("_event_bits"),
         _shock(rules.data).fill_null(value=False).alias("is_shock"),
@@ -70,37 +73,55 @@ def _passes(rules: Rules) -> Passes:
 
 
 def event_conditions(rules: Rules) -> dict[str, pl.Expr]:
-    """When each event of `QUALITY_EVENTS` holds; null where its inputs are unknown."""
+    """When each event of `QUALITY_EVENTS` holds; null where its inputs are unknown.
+
+    A missing quote counts only once the session has shown that its source has quotes.
+    """
     data = rules.data
-    bid, ask, close = pl.col("bid_ticks"), pl.col("ask_ticks"), pl.col("close_ticks")
-    waited = pl.col("closes_at") - lag("closes_at", 1)
     late = pl.col("arrived_at") - pl.col("closes_at")
     band = rules.instrument.price_band_share * pl.col("prior_close_ticks")
-    seen_quote = pl.when(bid.is_not_null() & ask.is_not_null()).then(pl.col("_row")).forward_fill()
-    return {
-        "missing_gap": pl.when(pl.col("session_bar") == 0)
-        .then((pl.col("minute") + 1) * 60 > data.missing_gap_seconds)
-        .otherwise(waited > pl.duration(seconds=data.missing_gap_seconds)),
-        "time_regression": waited <= pl.duration(),
+    waited, spread = pl.col("_waited"), pl.col("_quoted_spread_ticks")
+    conditions = {
+        "missing_gap": waited > timedelta(seconds=data.missing_gap_seconds),
+        "time_regression": waited <= timedelta(),
         "stuck_feed": _stuck_feed(data),
         "zero_volume": pl.col("volume") == 0,
         "outlier_no_shock": (
             pl.col("true_range_ticks") > data.outlier_atr_multiple * pl.col("atr_30_ticks")
         )
         & (pl.col("volume_z") < data.outlier_volume_z),
-        "late_bar": late.dt.total_microseconds() > round(data.late_bar_seconds * 1_000_000),
-        "spread_anomaly": ask - bid > data.spread_anomaly_ticks,
-        "crossed_quote": bid >= ask,
-        "missing_quote": (bid.is_null() | ask.is_null()) & (seen_quote >= pl.col("_start")),
-        "price_band": (close - pl.col("prior_close_ticks")).abs() > band,
+        "late_bar": late > timedelta(seconds=data.late_bar_seconds),
+        "spread_anomaly": spread > data.spread_anomaly_ticks,
+        "crossed_quote": spread <= 0,
+        "missing_quote": spread.is_null() & (pl.col("_last_quote_row") >= pl.col("_start")),
+        "price_band": (pl.col("close_ticks") - pl.col("prior_close_ticks")).abs() > band,
     }
+    return {name: conditions[name] for name in QUALITY_EVENTS}
+
+
+def _event_passes() -> Passes:
+    """What the events look at: time since the last close, or since the open, and the quote."""
+    since_open = pl.col("minute").cast(pl.Int64) * _MINUTE_US + _MINUTE_US
+    waited = pl.col("closes_at") - pl.col("closes_at").shift()
+    has_quote = pl.col("_quoted_spread_ticks").is_not_null()
+    return (
+        (
+            pl.when(pl.col("session_bar") == 0)
+            .then(since_open.cast(pl.Duration("us")))
+            .otherwise(waited)
+            .alias("_waited"),
+            (pl.col("ask_ticks") - pl.col("bid_ticks")).alias("_quoted_spread_ticks"),
+        ),
+        (pl.when(has_quote).then(pl.col("_row")).forward_fill().alias("_last_quote_row"),),
+    )
 
 
 def _shock_passes(data: DataRules) -> Passes:
-    change = (pl.col("close_ticks") - lag("close_ticks", 1)).fill_null(0).cast(pl.Int64)
+    change = pl.col("close_ticks") - pl.col("_close_before_ticks")
     is_frozen = (pl.col("high_ticks") == pl.col("low_ticks")) & (pl.col("volume") > 0)
     return (
-        (change.alias("_change"), is_frozen.alias("_is_frozen")),
+        (is_frozen.alias("_is_frozen"),),
+        (change.fill_null(0).cast(pl.Int64).alias("_change"),),
         (pl.col("_change").pow(2).alias("_change_squared"),),
         (running_total("_change_squared"),),
         (_change_deviation(data).alias("_change_deviation"),),

@@ -2,13 +2,13 @@
 
 import polars as pl
 
-from engine.measures import BREAK_BARS, floored, lag
+from engine.measures import BREAK_BARS
 from engine.rules import Rules
 from engine.signals.measures import OPENING_RANGE_MINUTES
 from engine.signals.registry import Unit, companion, signal
 
 SWEEP_TICKS_MIN = 2
-SWEEP_DECAY = (1.0, 2 / 3, 1 / 3)
+SWEEP_BARS = 3
 FAILED_BREAK_BARS = 5
 FAILED_BREAK_TICKS_MIN = 1
 
@@ -36,7 +36,7 @@ def _beyond(high: str, low: str) -> pl.Expr:
 )
 def breakout_distance_n(_: Rules) -> pl.Expr:
     """Close beyond the high (+) or low (−) of the 60 bars before, over ATR14; 0 inside."""
-    return _beyond("_prior_high_ticks", "_prior_low_ticks") / floored("atr_14_ticks")
+    return _beyond("_prior_high_ticks", "_prior_low_ticks") / pl.col("_atr_14")
 
 
 @signal(
@@ -54,38 +54,46 @@ def opening_range_break(_: Rules) -> pl.Expr:
 
     Null all day when no bar of those minutes was seen.
     """
-    return _beyond("_opening_high_ticks", "_opening_low_ticks") / floored("atr_14_ticks")
+    return _beyond("_opening_high_ticks", "_opening_low_ticks") / pl.col("_atr_14")
 
 
 @companion(needs=_EXTREMES)
-def _sweep(_: Rules) -> pl.Expr:
-    """Depth of the close back inside an extreme that this bar swept by 2 ticks or more, over ATR14.
+def _swept_low(_: Rules) -> pl.Expr:
+    """Close − low of the 60 bars before, where this bar pierced it and closed back inside."""
+    level = pl.col("_prior_low_ticks")
+    back = pl.col("close_ticks") - level
+    return pl.when((pl.col("low_ticks") <= level - SWEEP_TICKS_MIN) & (back > 0)).then(back)
 
-    Positive after a sweep of the low; null where nothing was swept.
-    """
-    close, high, low = (
-        pl.col("close_ticks"),
-        pl.col("_prior_high_ticks"),
-        pl.col("_prior_low_ticks"),
-    )
-    under = (pl.col("low_ticks") <= low - SWEEP_TICKS_MIN) & (close > low)
-    over = (pl.col("high_ticks") >= high + SWEEP_TICKS_MIN) & (close < high)
-    back = pl.when(under & over).then(2 * close - high - low).when(under).then(close - low)
-    return back.when(over).then(close - high) / floored("atr_14_ticks")
+
+@companion(needs=_EXTREMES)
+def _swept_high(_: Rules) -> pl.Expr:
+    """Close − high of the 60 bars before, where this bar pierced it and closed back inside."""
+    level = pl.col("_prior_high_ticks")
+    back = pl.col("close_ticks") - level
+    return pl.when((pl.col("high_ticks") >= level + SWEEP_TICKS_MIN) & (back < 0)).then(back)
+
+
+@companion(needs=("_swept_low", "_swept_high"))
+def _sweep(_: Rules) -> pl.Expr:
+    """Ticks back inside the extreme swept: + at the low, − at the high, their sum on a bar of both."""
+    return pl.sum_horizontal("_swept_low", "_swept_high")
 
 
 @companion(needs=("_sweep",))
+def _sweep_row(_: Rules) -> pl.Expr:
+    """Row of the newest sweep of the last 3 bars; extremes need 60 bars, so it is of this session."""
+    newest = pl.when(pl.col("_sweep") != 0).then(pl.col("_row")).forward_fill()
+    is_near = newest > pl.col("_row") - SWEEP_BARS
+    return pl.when(is_near & (pl.col("session_bar") >= BREAK_BARS)).then(newest)
+
+
+@companion(needs=("_sweep_row",))
 def sweep_extreme_ticks(_: Rules) -> pl.Expr:
-    """Price reached by the sweep that `sweep_reversal_score` still sees: a low if it is positive,
-    else a high.
+    """Price reached by the sweep that `sweep_reversal_score` sees: its low if positive, its high if
+    negative; null without one.
     """
-    return pl.coalesce(
-        pl.when(lag("_sweep", back) > 0)
-        .then(lag("low_ticks", back))
-        .when(lag("_sweep", back) < 0)
-        .then(lag("high_ticks", back))
-        for back in range(len(SWEEP_DECAY))
-    )
+    reached = pl.when(pl.col("_sweep") > 0).then("low_ticks").otherwise("high_ticks")
+    return reached.gather(pl.col("_sweep_row"))
 
 
 @signal(
@@ -93,21 +101,19 @@ def sweep_extreme_ticks(_: Rules) -> pl.Expr:
     unit=Unit.ATR,
     low=-1,
     high=1,
-    needs=(*_EXTREMES, "_sweep"),
+    needs=(*_EXTREMES, "_sweep_row"),
     lookback_bars=BREAK_BARS,
     signed=True,
 )
 def sweep_reversal_score(_: Rules) -> pl.Expr:
     """A bar that pierced the extreme of the 60 bars before by 2 ticks or more and closed back
-    inside.
+    inside: close − extreme swept, over ATR14, positive after a sweep of the low.
 
-    Close − extreme swept, over ATR14: positive after a sweep of the low. Decays 1, ⅔, ⅓ over the
-    next two bars; the newest sweep counts; 0 without one.
+    Decays 1, ⅔, ⅓ over the next two bars; the newest sweep counts; 0 without one.
     """
-    seen = pl.coalesce(
-        lag("_sweep", back).clip(-1, 1) * share for back, share in enumerate(SWEEP_DECAY)
-    )
-    return pl.when(pl.col("session_bar") >= BREAK_BARS).then(seen.fill_null(0.0))
+    first = (pl.col("_sweep") / pl.col("_atr_14")).clip(-1, 1).gather(pl.col("_sweep_row"))
+    share = 1 - (pl.col("_row") - pl.col("_sweep_row")) / SWEEP_BARS
+    return pl.when(pl.col("session_bar") >= BREAK_BARS).then((first * share).fill_null(0.0))
 
 
 @companion(needs=_EXTREMES)
@@ -171,7 +177,7 @@ def failed_break_depth(_: Rules) -> pl.Expr:
         .when(pl.col("failed_break") < 0)
         .then(pl.col("_failed_high_ticks"))
     )
-    return ((extreme - pl.col("close_ticks")) / floored("atr_14_ticks")).clip(-1, 1)
+    return ((extreme - pl.col("close_ticks")) / pl.col("_atr_14")).clip(-1, 1)
 
 
 @companion(needs=("failed_break",))

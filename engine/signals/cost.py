@@ -4,7 +4,6 @@ import polars as pl
 
 from engine.friction import friction_ticks as friction
 from engine.friction import slippage_ticks as slippage
-from engine.measures import floored
 from engine.rules import Rules
 from engine.signals.registry import Unit, companion, signal
 
@@ -47,7 +46,7 @@ def slippage_risk(_: Rules) -> pl.Expr:
 @signal(number=27, unit=Unit.SHARE, low=0, high=1, needs=("friction_ticks", "atr_14_ticks"))
 def friction_regime_index(_: Rules) -> pl.Expr:
     """1 − round-trip friction over 3 ATR14: how much of a normal move is left after costs."""
-    return 1 - pl.col("friction_ticks") / (FRICTION_ATRS_WORST * floored("atr_14_ticks"))
+    return 1 - pl.col("friction_ticks") / (FRICTION_ATRS_WORST * pl.col("_atr_14"))
 
 
 @signal(number=28, unit=Unit.SCORE, low=0, high=1, needs=("dvs",))

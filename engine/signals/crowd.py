@@ -4,7 +4,7 @@ import polars as pl
 
 from engine.measures import VOLUME_BARS_MIN, floored
 from engine.rules import Rules
-from engine.signals.registry import Unit, signal
+from engine.signals.registry import Unit, companion, signal
 from engine.signals.trend import TREND_BARS
 
 LATE_SHARE = 0.7
@@ -20,14 +20,15 @@ def _positive(expression: pl.Expr) -> pl.Expr:
     unit=Unit.SCORE,
     low=-1,
     high=1,
-    needs=("micro_trend_5", "vol_z", "hhll_trend_strength"),
+    needs=("micro_trend_5", "_volume_surge", "hhll_trend_strength"),
     lookback_bars=TREND_BARS,
     signed=True,
 )
 def fomo_index(_: Rules) -> pl.Expr:
     """Chasing: direction of the last 5 bars x (0.4 its strength + 0.3 volume + 0.3 trend)."""
-    micro, volume, trend = pl.col("micro_trend_5"), pl.col("vol_z"), pl.col("hhll_trend_strength")
-    return micro.sign() * (0.4 * micro.abs() + 0.3 * _positive(volume) / 3 + 0.3 * trend.abs())
+    micro, trend = pl.col("micro_trend_5"), pl.col("hhll_trend_strength")
+    rest = 0.1 * pl.col("_volume_surge") + 0.3 * trend.abs()
+    return 0.4 * micro + micro.sign() * rest
 
 
 @signal(
@@ -43,7 +44,17 @@ def panic_index(_: Rules) -> pl.Expr:
     deviation.
     """
     fall, climax = _positive(-pl.col("micro_trend_5")), _positive(-pl.col("climax_bar_flag"))
-    return 0.5 * fall + 0.3 * climax + 0.2 * _positive(pl.col("vol_z") - 1) / 2
+    return 0.5 * fall + 0.3 * climax + 0.1 * _positive(pl.col("vol_z") - 1)
+
+
+@companion(needs=("close_ticks", "median_range_ticks"))
+def _travelled_share(_: Rules) -> pl.Expr:
+    """Distance of the close from the further extreme of the session, over the usual range."""
+    close = pl.col("close_ticks")
+    travelled = pl.max_horizontal(
+        close - pl.col("_session_low_ticks"), pl.col("_session_high_ticks") - close
+    )
+    return travelled / floored("median_range_ticks")
 
 
 @signal(
@@ -51,7 +62,7 @@ def panic_index(_: Rules) -> pl.Expr:
     unit=Unit.RANGE,
     low=0,
     high=1,
-    needs=("close_ticks", "_session_high_ticks", "_session_low_ticks", "median_range_ticks"),
+    needs=("_travelled_share",),
 )
 def late_entry_flag(_: Rules) -> pl.Expr:
     """Share of the median range of the prior 20 sessions already travelled, where it is above 0.7,
@@ -59,12 +70,8 @@ def late_entry_flag(_: Rules) -> pl.Expr:
 
     Travelled is the close's distance from the further extreme of the session so far.
     """
-    close = pl.col("close_ticks")
-    travelled = pl.max_horizontal(
-        close - pl.col("_session_low_ticks"), pl.col("_session_high_ticks") - close
-    )
-    share = travelled / floored("median_range_ticks")
-    return pl.when(share.is_null()).then(None).when(share > LATE_SHARE).then(share).otherwise(0.0)
+    share = pl.col("_travelled_share")
+    return pl.when(share <= LATE_SHARE).then(0.0).otherwise(share)
 
 
 @signal(
@@ -72,7 +79,7 @@ def late_entry_flag(_: Rules) -> pl.Expr:
     unit=Unit.SCORE,
     low=-1,
     high=1,
-    needs=("close_ticks", "vol_z"),
+    needs=("close_ticks", "_volume_surge"),
     lookback_bars=VOLUME_BARS_MIN - 1,
     signed=True,
 )
@@ -81,5 +88,5 @@ def herding_score(_: Rules) -> pl.Expr:
 
     An unchanged close ends a run.
     """
-    participation = 0.5 + 0.5 * _positive(pl.col("vol_z")) / 3
+    participation = 0.5 + 0.5 / 3 * pl.col("_volume_surge")
     return pl.col("_signed_run") / HERD_BARS * participation

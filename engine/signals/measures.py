@@ -6,7 +6,6 @@ from engine.measures import (
     BREAK_BARS,
     Passes,
     first_of_session,
-    lag,
     ols_slope,
     running_total,
     side_by_side,
@@ -28,32 +27,28 @@ def measure_passes() -> Passes:
 
 
 def _vwap() -> Passes:
-    gap = typical_gap(first_of_session(pl.col("open_ticks")))
-    volume = pl.col("volume")
-    is_traded = pl.col("_session_volume") > 0
-    offset = pl.col("_gap_volume_sum") / (3 * pl.col("_session_volume"))
+    """VWAP and deviation from exact sums of volume x distance from the session's open."""
+    gap, volume = pl.col("_typical_gap"), pl.col("volume")
+    traded = pl.col("_session_volume")
     slope = ols_slope("vwap_ticks", VWAP_SLOPE_BARS)
     return (
-        (
-            first_of_session(pl.col("open_ticks")).alias("_session_open_ticks"),
-            (gap * volume).alias("_gap_volume"),
-            (gap * gap * volume).alias("_gap_squared_volume"),
-        ),
+        (first_of_session(pl.col("open_ticks")).alias("_session_open_ticks"),),
+        (typical_gap(pl.col("_session_open_ticks")).alias("_typical_gap"),),
+        ((gap * volume).alias("_gap_volume"), (gap * gap * volume).alias("_gap_squared_volume")),
         (running_total("_gap_volume"), running_total("_gap_squared_volume")),
+        (total_since("volume", "_start").alias("_session_volume"),),
+        (pl.when(traded > 0).then(traded).alias("_session_volume"),),
         (
-            total_since("volume", "_start").alias("_session_volume"),
-            total_since("_gap_volume", "_start").alias("_gap_volume_sum"),
-            total_since("_gap_squared_volume", "_start").alias("_gap_squared_sum"),
+            (total_since("_gap_volume", "_start") / traded).alias("_mean_gap"),
+            (total_since("_gap_squared_volume", "_start") / traded).alias("_mean_gap_squared"),
         ),
         (
-            pl.when(is_traded).then(pl.col("_session_open_ticks") + offset).alias("vwap_ticks"),
-            vw_deviation("_session_volume", "_gap_volume_sum", "_gap_squared_sum").alias(
-                "vwap_deviation_ticks"
-            ),
+            (pl.col("_session_open_ticks") + pl.col("_mean_gap") / 3).alias("vwap_ticks"),
+            vw_deviation("_mean_gap", "_mean_gap_squared").alias("vwap_deviation_ticks"),
         ),
         (
             # Once known, VWAP stays known: a window is whole when its first bar is.
-            pl.when(lag("vwap_ticks", VWAP_SLOPE_BARS - 1).is_not_null())
+            pl.when(pl.col("vwap_ticks").shift(VWAP_SLOPE_BARS - 1).is_not_null())
             .then(slope)
             .alias("_vwap_slope"),
         ),
@@ -88,17 +83,21 @@ def _extremes() -> Passes:
 
 
 def _sums() -> Passes:
-    high, low = pl.col("high_ticks"), pl.col("low_ticks")
-    is_up = (high > lag("high_ticks", 1)) & (low > lag("low_ticks", 1))
-    is_down = (high < lag("high_ticks", 1)) & (low < lag("low_ticks", 1))
-    structure = is_up.cast(pl.Int64) - is_down.cast(pl.Int64)
+    """Sums over windows of direction, path, volume and true range; +1 is a higher high and low."""
+    turn = pl.col("_high_turn")
+    follows = (turn == pl.col("_low_turn")) & (pl.col("session_bar") > 0)
     has_effort = pl.col("session_bar") >= EFFORT_BARS - 1
     return (
         (
+            pl.col("high_ticks").diff().sign().alias("_high_turn"),
+            pl.col("low_ticks").diff().sign().alias("_low_turn"),
             (pl.col("close_ticks") - pl.col("open_ticks")).alias("_body_ticks"),
-            structure.fill_null(0).alias("_structure"),
             pl.col("_change").abs().alias("_path"),
             ols_slope("volume", EFFORT_BARS).alias("_volume_slope"),
+        ),
+        (
+            pl.when(follows).then(turn).otherwise(0).alias("_structure"),
+            pl.col("_body_ticks").sign().alias("_body_sign"),
         ),
         (running_total("_structure"), running_total("_path")),
         (

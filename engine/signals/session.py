@@ -17,9 +17,7 @@ def session_phase(rules: Rules) -> pl.Expr:
     """
     minute, length, session = pl.col("minute"), pl.col("session_minutes"), rules.session
     return (
-        pl.when(minute.is_null() | length.is_null())
-        .then(Phase.UNKNOWN.value)
-        .when(minute < 0)
+        pl.when(minute < 0)
         .then(Phase.PRE_MARKET.value)
         .when(minute >= length)
         .then(Phase.AFTER_RTH.value)
@@ -31,7 +29,9 @@ def session_phase(rules: Rules) -> pl.Expr:
         .then(Phase.MID_MORNING.value)
         .when(minute < session.afternoon_from_minute)
         .then(Phase.LUNCH.value)
-        .otherwise(Phase.AFTERNOON.value)
+        .when(minute < length)
+        .then(Phase.AFTERNOON.value)
+        .otherwise(Phase.UNKNOWN.value)
     )
 
 

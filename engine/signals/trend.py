@@ -42,7 +42,7 @@ def hhll_trend_strength(_: Rules) -> pl.Expr:
 def micro_trend_5(_: Rules) -> pl.Expr:
     """Move of the last 5 bars over what a random walk of this ATR14 makes in them (ATR14 x √5)."""
     move = pl.col("close_ticks") - lag("close_ticks", MICRO_TREND_BARS)
-    return move / (floored("atr_14_ticks") * math.sqrt(MICRO_TREND_BARS))
+    return move / (pl.col("_atr_14") * math.sqrt(MICRO_TREND_BARS))
 
 
 @signal(
@@ -55,7 +55,7 @@ def micro_trend_5(_: Rules) -> pl.Expr:
 )
 def real_body_impulse_n(_: Rules) -> pl.Expr:
     """Body of the bar, close − open, over ATR14."""
-    return pl.col("_body_ticks") / floored("atr_14_ticks")
+    return pl.col("_body_ticks") / pl.col("_atr_14")
 
 
 @signal(

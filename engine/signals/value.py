@@ -36,7 +36,7 @@ def vwap_z(_: Rules) -> pl.Expr:
 )
 def vwap_slope(_: Rules) -> pl.Expr:
     """Least-squares slope of VWAP over 30 bars: the move it makes in them, over 3 ATR30."""
-    return pl.col("_vwap_slope") * VWAP_SLOPE_BARS / (3 * floored("atr_30_ticks"))
+    return pl.col("_vwap_slope") * VWAP_SLOPE_BARS / (3 * pl.col("_atr_30"))
 
 
 @signal(
@@ -73,5 +73,5 @@ def distance_from_poc(_: Rules) -> pl.Expr:
 def round_number_proximity(rules: Rules) -> pl.Expr:
     """Nearness to a multiple of 50 points: 1 on it, 0 from 2 ATR14 away."""
     step = rules.instrument.to_ticks(rules.instrument.round_number_points)
-    above = pl.col("close_ticks") % step
-    return 1 - pl.min_horizontal(above, step - above) / (2 * floored("atr_14_ticks"))
+    distance = step / 2 - (pl.col("close_ticks") % step - step / 2).abs()
+    return 1 - distance / (2 * pl.col("_atr_14"))

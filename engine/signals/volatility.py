@@ -19,4 +19,4 @@ def atr_14_n(_: Rules) -> pl.Expr:
 @signal(number=4, unit=Unit.SHARE, low=0, high=2, needs=("atr_5_ticks", "atr_30_ticks"))
 def range_compression(_: Rules) -> pl.Expr:
     """ATR5 over ATR30; below 0.6 the market is compressed."""
-    return pl.col("atr_5_ticks") / floored("atr_30_ticks")
+    return pl.col("atr_5_ticks") / pl.col("_atr_30")

@@ -5,7 +5,7 @@ import polars as pl
 from engine.measures import VOLUME_BARS_MIN, floored, logistic
 from engine.rules import Rules
 from engine.signals.measures import EFFORT_BARS
-from engine.signals.registry import Unit, signal
+from engine.signals.registry import Unit, companion, signal
 
 HIGH_VOLUME_RUN_BARS = 5
 
@@ -59,19 +59,25 @@ def effort_vs_result(_: Rules) -> pl.Expr:
     return (effort - result) / 2
 
 
+@companion(needs=("vol_z",))
+def _volume_surge(_: Rules) -> pl.Expr:
+    """Volume z where it is positive, else 0."""
+    return pl.col("vol_z").clip(lower_bound=0)
+
+
 @signal(
     number=16,
     unit=Unit.SCORE,
     low=-2,
     high=2,
-    needs=("true_range_ticks", "atr_30_ticks", "vol_z"),
+    needs=("true_range_ticks", "atr_30_ticks", "_volume_surge"),
     lookback_bars=VOLUME_BARS_MIN - 1,
     signed=True,
 )
 def range_expansion_on_volume(_: Rules) -> pl.Expr:
     """Sign of the body x true range in excess of ATR30 x positive volume z / 2."""
-    expansion = (pl.col(_RANGE) / floored("atr_30_ticks") - 1).clip(lower_bound=0)
-    return pl.col("_body_ticks").sign() * expansion * pl.col("vol_z").clip(lower_bound=0) / 2
+    expansion = (pl.col(_RANGE) / pl.col("_atr_30") - 1).clip(lower_bound=0)
+    return pl.col("_body_sign") * expansion * pl.col("_volume_surge") / 2
 
 
 @signal(
@@ -86,7 +92,7 @@ def range_expansion_on_volume(_: Rules) -> pl.Expr:
 def climax_bar_flag(_: Rules) -> pl.Expr:
     """Sign of the body on a bar wider than 2 ATR14 with volume z above 2, else 0."""
     is_climax = (pl.col(_RANGE) > 2 * pl.col("atr_14_ticks")) & (pl.col("vol_z") > 2)
-    return pl.col("_body_ticks").sign() * is_climax.cast(pl.Int32)
+    return pl.col("_body_sign") * is_climax.cast(pl.Int32)
 
 
 @signal(
@@ -128,5 +134,5 @@ def consecutive_high_vol_bars(_: Rules) -> pl.Expr:
 )
 def participation_expansion_index(_: Rules) -> pl.Expr:
     """Logistic of volume z + (true range / ATR14 − 1) − effort without result; a half is usual."""
-    expansion = pl.col(_RANGE) / floored("atr_14_ticks") - 1
+    expansion = pl.col(_RANGE) / pl.col("_atr_14") - 1
     return logistic(pl.col("vol_z") + expansion - pl.col("effort_vs_result"))
