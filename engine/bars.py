@@ -49,6 +49,7 @@ REJECTED_COLUMNS: Final[dict[str, pl.DataType]] = {
     "session_date": pl.Date(),
     "source_row": pl.Int64(),
     "reason": pl.String(),
+    "symbol_text": pl.String(),
     "opens_at_text": pl.String(),
     "open_text": pl.String(),
     "high_text": pl.String(),
@@ -62,6 +63,7 @@ REJECTED_COLUMNS: Final[dict[str, pl.DataType]] = {
 }
 """Columns of `rejected_bars`, in order: the raw values as text, null where the source had none.
 
+`symbol` is the instrument asked for, `symbol_text` what the row said.
 `session_date` is the date of the session the row claims; for a row in no session its UTC date; for
 a row without a readable time the date of the row before it in the source.
 """
@@ -137,7 +139,7 @@ def check_bars(
     valid = judged.filter(pl.col("reason").is_null())
     return CheckedBars(
         bars=valid.select(_bar_columns()).sort("symbol", "closes_at"),
-        rejected=_rejected_rows(judged, sessions),
+        rejected=_rejected_rows(judged, instrument, sessions),
         rows=raw.height,
         outside_rth=outside,
         out_of_order=_count_out_of_order(raw),
@@ -269,10 +271,10 @@ def _ticks(points: pl.Series, instrument: Instrument) -> pl.Series:
     a rounded reciprocal.
     """
     tick = Fraction(instrument.tick_size)
-    price = points.fill_null(float("nan")).to_numpy()
+    price = points.to_numpy()
     whole = np.rint(price * tick.denominator / tick.numerator)
     on_grid = (whole * tick.numerator / tick.denominator == price) & (abs(whole) <= _TICKS_ABS_MAX)
-    return pl.Series(np.where(on_grid, whole, np.nan)).fill_nan(None).cast(pl.Int32)
+    return pl.Series(np.where(on_grid, whole, np.nan), nan_to_null=True).cast(pl.Int32)
 
 
 def _faults(instrument: Instrument) -> dict[RejectReason, pl.Expr]:
@@ -348,12 +350,14 @@ def _bar_columns() -> list[pl.Expr]:
     ]
 
 
-def _rejected_rows(judged: pl.DataFrame, sessions: Sequence[Session]) -> pl.DataFrame:
-    raw_text = {f"{name}_text": name for name in (*PRICES, *COUNTS, *QUOTES)}
+def _rejected_rows(
+    judged: pl.DataFrame, instrument: Instrument, sessions: Sequence[Session]
+) -> pl.DataFrame:
+    raw_text = {f"{name}_text": name for name in ("symbol", *PRICES, *COUNTS, *QUOTES)}
     columns = [
         pl.col(raw_text.get(name, name)).cast(dtype).alias(name)
         for name, dtype in REJECTED_COLUMNS.items()
-        if name != "session_date"
+        if name not in ("symbol", "session_date")
     ]
     date = (
         pl.col("session_date")
@@ -363,6 +367,6 @@ def _rejected_rows(judged: pl.DataFrame, sessions: Sequence[Session]) -> pl.Data
     return (
         judged.with_columns(date)
         .filter(pl.col("reason").is_not_null())
-        .select(*columns, "session_date")
+        .select(*columns, "session_date", symbol=pl.lit(instrument.symbol))
         .select(list(REJECTED_COLUMNS))
     )

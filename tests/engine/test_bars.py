@@ -133,8 +133,15 @@ def test_a_rejected_row_keeps_its_raw_text_and_place_in_the_source() -> None:
     kept = checked.rejected.row(0, named=True)
     assert kept["session_date"] == date(2013, 10, 7)
     assert kept["source_row"] == 1
+    assert (kept["symbol"], kept["symbol_text"]) == ("MES", "MES")
     assert (kept["close_text"], kept["low_text"], kept["ask_text"]) == ("1669.80", "1668.50", None)
     assert kept["opens_at_text"] == "2013-10-07T13:31:00+00:00"
+
+
+def test_a_row_of_another_symbol_is_kept_under_the_symbol_asked_for() -> None:
+    checked = check(row(1, symbol="NQ"))
+
+    assert checked.rejected.select("symbol", "symbol_text").row(0) == ("MES", "NQ")
 
 
 def test_a_missing_quote_stays_unknown_and_does_not_reject_the_bar() -> None:
