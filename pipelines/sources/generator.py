@@ -1,0 +1,58 @@
+"""The seeded market as a source: the default on a fresh machine, for any dates."""
+
+from dataclasses import dataclass
+from datetime import date
+from fractions import Fraction
+from pathlib import Path
+
+import polars as pl
+
+from contracts import load_rules
+from contracts.calendar import sessions_between
+from engine.bars import PRICES, QUOTES, UTC_INSTANT
+from engine.generator import generate_bars
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratorSource:
+    """Bars of every session the calendar holds; the same seed and date give the same bars."""
+
+    seed: int
+    contracts_folder: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """`generator:SEED`."""
+        return f"generator:{self.seed}"
+
+    def date_range(self) -> tuple[date, date] | None:
+        """Null: it has any date."""
+        return None
+
+    def read(self, symbol: str, first_date: date, last_date: date) -> pl.DataFrame:
+        """Rows of the sessions in the range, prices in points."""
+        rules = load_rules(symbol, self.contracts_folder)
+        sessions = sessions_between(first_date, last_date, rules.session)
+        if not sessions:
+            return _EMPTY.clone()
+        bars = generate_bars(sessions, self.seed, rules.instrument).bars
+        tick = Fraction(rules.instrument.tick_size)
+        points = {  # NumPy divides; Polars would multiply by a rounded reciprocal.
+            name: pl.Series(bars[f"{name}_ticks"].to_numpy() * tick.numerator / tick.denominator)
+            for name in (*PRICES, *QUOTES)
+        }
+        return bars.select("symbol", "opens_at", "volume", "trades", "source", **points).select(
+            list(_EMPTY.columns)
+        )
+
+
+_EMPTY = pl.DataFrame(
+    schema={
+        "symbol": pl.String(),
+        "opens_at": UTC_INSTANT,
+        **dict.fromkeys((*PRICES, *QUOTES), pl.Float64()),
+        "volume": pl.Int64(),
+        "trades": pl.Int64(),
+        "source": pl.String(),
+    }
+)
