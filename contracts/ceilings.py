@@ -100,6 +100,7 @@ STRATEGIES: Final = {
     "strategies.noise_veto_belief": _ceiling("0.35", "0.80"),
     "strategies.tradability_belief_min": _ceiling("0.05", 1),
     "strategies.thesis_belief_min": _ceiling("0.35", 1),
+    "strategies.fallback_stop_atr": _range("0.25", 5),
     "strategies.templates[].belief_min": _ceiling("0.60", 1),
     "strategies.templates[].instability_max": _ceiling(0, "0.20"),
     "strategies.templates[].target_r": _ceiling(1, 5),

@@ -34,25 +34,21 @@ def bar_step(rules: Rules) -> pl.Expr:
     """Ladder step of the first gate that refuses the whole bar, `PASSED` if none does (Int8).
 
     Every gate must be known to hold: one that cannot be judged refuses. Reads `minutes_to_close`
-    and the two columns of `lockout_memory`.
+    and the columns of `lockout_memory`.
     """
+    news = _is_over("minutes_since_news", rules.decision.news_lockout_minutes)
+    calm_minutes = rules.decision.shock_lockout_minutes
     gates: tuple[tuple[Reason, pl.Expr], ...] = (
         (Reason.DVS_TOO_LOW, pl.col("dvs") >= rules.constitution.dvs_entry_min),
         (Reason.MISSING_REQUIRED_SIGNAL, _has_required_signals(rules)),
         (Reason.SESSION_NOT_TRADABLE, _is_session_tradable()),
         (Reason.SESSION_WINDOW_BLOCK, _is_outside_windows(rules)),
-        (
-            Reason.VOL_SHOCK_LOCKOUT,
-            _is_over("_minutes_since_volatility", rules.decision.shock_lockout_minutes),
-        ),
+        (Reason.VOL_SHOCK_LOCKOUT, _is_over("minutes_since_volatility", calm_minutes) | ~news),
         (
             Reason.SPREAD_SLIPPAGE_LOCKOUT,
-            _is_over("_minutes_since_wide", rules.decision.spread_lockout_minutes),
+            _is_over("minutes_since_wide", rules.decision.spread_lockout_minutes),
         ),
-        (
-            Reason.NEWS_LOCKOUT,
-            _is_over("_minutes_since_news", rules.decision.news_lockout_minutes),
-        ),
+        (Reason.NEWS_LOCKOUT, news),
     )
     return first_no(gates)
 
@@ -71,7 +67,9 @@ def step_of(reason: Reason) -> pl.Expr:
 
 
 def lockout_memory(rules: Rules) -> tuple[pl.Expr, ...]:
-    """Minutes since the session's last bar that started each lockout, null before the first."""
+    """`minutes_since_volatility`, `minutes_since_wide`, `minutes_since_news` (Int32): minutes since
+    the session's last bar that started each lockout, null before the first.
+    """
     decision = rules.decision
     volatility = (
         pl.col("true_range_ticks") >= decision.shock_lockout_atr_multiple * pl.col("atr_30_ticks")
@@ -80,16 +78,17 @@ def lockout_memory(rules: Rules) -> tuple[pl.Expr, ...]:
         pl.col("slippage_ticks") >= decision.spread_lockout_ticks
     )
     return (
-        _minutes_since(volatility).alias("_minutes_since_volatility"),
-        _minutes_since(wide).alias("_minutes_since_wide"),
-        _minutes_since(pl.col("is_shock")).alias("_minutes_since_news"),
+        _minutes_since(volatility).alias("minutes_since_volatility"),
+        _minutes_since(wide).alias("minutes_since_wide"),
+        _minutes_since(pl.col("is_shock")).alias("minutes_since_news"),
     )
 
 
 def _minutes_since(happened: pl.Expr) -> pl.Expr:
-    """Minutes since it last happened; a whole day apart, no session sees the one before it."""
+    """Minutes since it last happened in the session; other sessions are whole days apart."""
     instant = pl.col("session_key") * _MINUTES_PER_DAY + pl.col("minute")
-    return instant - pl.when(happened).then(instant).forward_fill()
+    elapsed = instant - pl.when(happened).then(instant).forward_fill()
+    return pl.when(elapsed < _MINUTES_PER_DAY).then(elapsed).cast(pl.Int32)
 
 
 def _is_over(minutes_since: str, lockout_minutes: int) -> pl.Expr:

@@ -110,6 +110,7 @@ class StrategyRules:
     tradability_constraint: str
     tradability_belief_min: float
     thesis_belief_min: float
+    fallback_stop_atr: float
     templates: tuple[TemplateRules, ...]
 
 

@@ -149,13 +149,16 @@ def recent(event: pl.Expr, value: pl.Expr, bars: int) -> pl.Expr:
 def beyond_extreme(
     event: str, extreme: str, bars: int, beyond_ticks: float, target_r: float
 ) -> Detection:
-    """Trade away from an extreme that did not hold: stop beyond it, target in stops."""
+    """Trade away from an extreme that did not hold: stop beyond it, target in stops.
+
+    Once a close is past the extreme after all, there is nothing to put the stop behind.
+    """
     side_seen = recent(pl.col(event), pl.col(event).sign(), bars)
     extreme_seen = recent(pl.col(event), pl.col(extreme), bars)
 
     def stop_ticks(side: pl.Expr) -> pl.Expr:
-        distance = side * (pl.col("close_ticks") - extreme_seen) + beyond_ticks
-        return pl.when(side_seen == side).then(distance)
+        inside = side * (pl.col("close_ticks") - extreme_seen)
+        return pl.when((side_seen == side) & (inside >= 0)).then(inside + beyond_ticks)
 
     return Detection(
         side=side_seen,
