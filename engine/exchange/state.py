@@ -9,7 +9,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
-from engine.broker import BrokerReport, ExecutionReported
+from engine.broker import BrokerReport, CompletedOrder, ExecutionReported, WorkingOrder
 from engine.errors import InputRefused
 from engine.exchange.book import BookOrder, OcaGroup
 from engine.exchange.faults import FaultKind, Pending
@@ -44,6 +44,10 @@ class ExchangeState:
 
 
 REPORT_TYPES: Final[Mapping[str, type]] = {kind.__name__: kind for kind in get_args(BrokerReport)}
+PARTS: Final = (ExchangeState, BookOrder, OcaGroup, Pending, WorkingOrder, CompletedOrder)
+FIELD_TYPES: Final[Mapping[type, Mapping[str, Any]]] = {
+    kind: get_type_hints(kind) for kind in (*PARTS, *REPORT_TYPES.values())
+}
 
 
 def to_plain(value: object) -> Any:
@@ -61,14 +65,14 @@ def to_plain(value: object) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         plain = {item.name: to_plain(getattr(value, item.name)) for item in fields(value)}
         name = type(value).__name__
-        return {"report": name, **plain} if name in REPORT_TYPES else plain
+        return {"type": name, **plain} if name in REPORT_TYPES else plain
     return value
 
 
 def to_record(kind: type[Record], plain: Mapping[str, Any]) -> Record:
     """The record that `to_plain` wrote; raises `InputRefused` for a missing or unknown field."""
-    hints = get_type_hints(kind)
-    if set(hints) != set(plain) - {"report"}:
+    hints = FIELD_TYPES[kind]
+    if set(hints) != set(plain) - {"type"}:
         raise InputRefused(
             f"{kind.__name__}: expected the fields {sorted(hints)}, got {sorted(plain)}; "
             "the state was written by another version: start the session again"
@@ -81,7 +85,7 @@ def _revive(hint: Any, plain: Any) -> Any:
     origin, inner = get_origin(hint), get_args(hint)
     if origin in (types.UnionType, typing.Union):
         if isinstance(plain, Mapping):
-            return to_record(REPORT_TYPES[plain["report"]], plain)
+            return to_record(REPORT_TYPES[plain["type"]], plain)
         return None if plain is None else _revive(inner[0], plain)
     if origin is tuple:
         return tuple(_revive(inner[0], item) for item in plain)
