@@ -22,7 +22,8 @@ class VwapReversion(Template):
         def target_ticks(side: pl.Expr, stop: pl.Expr) -> pl.Expr:
             to_vwap = side * (pl.col("vwap_ticks") - pl.col("close_ticks"))
             least = (target_r * stop).ceil()
-            return pl.max_horizontal(to_vwap.floor(), least).clip(upper_bound=target_ticks_max)
+            target = pl.max_horizontal(to_vwap.floor(), least).clip(upper_bound=target_ticks_max)
+            return pl.when(stop.is_not_null()).then(target)  # A maximum would skip the null.
 
         return Detection(
             side=pl.when(vwap_z.abs() >= self.setting(rules, "vwap_z_min")).then(-vwap_z.sign()),
