@@ -75,13 +75,13 @@ def _swept_high(_: Rules) -> pl.Expr:
 
 @companion(needs=("_swept_low", "_swept_high"))
 def _sweep(_: Rules) -> pl.Expr:
-    """Ticks back inside the extreme swept: + at the low, − at the high, their sum on a bar of both."""
+    """Ticks back inside the extreme swept: + at the low, − at the high; both are added."""
     return pl.sum_horizontal("_swept_low", "_swept_high")
 
 
 @companion(needs=("_sweep",))
 def _sweep_row(_: Rules) -> pl.Expr:
-    """Row of the newest sweep of the last 3 bars; extremes need 60 bars, so it is of this session."""
+    """Row of the newest sweep of the last 3 bars: with 60 bars before, it is of this session."""
     newest = pl.when(pl.col("_sweep") != 0).then(pl.col("_row")).forward_fill()
     is_near = newest > pl.col("_row") - SWEEP_BARS
     return pl.when(is_near & (pl.col("session_bar") >= BREAK_BARS)).then(newest)

@@ -77,7 +77,9 @@ def _volume_surge(_: Rules) -> pl.Expr:
 def range_expansion_on_volume(_: Rules) -> pl.Expr:
     """Sign of the body x true range in excess of ATR30 x positive volume z / 2."""
     expansion = (pl.col(_RANGE) / pl.col("_atr_30") - 1).clip(lower_bound=0)
-    return pl.col("_body_sign") * expansion * pl.col("_volume_surge") / 2
+    size = expansion * pl.col("_volume_surge") / 2
+    # A falling bar times nothing would be −0.0, and the journal would show it.
+    return pl.when(size > 0).then(size * pl.col("_body_sign")).otherwise(size)
 
 
 @signal(
