@@ -21,13 +21,13 @@ Flags = npt.NDArray[np.bool_]
 FULL_SESSION_MINUTES: Final = 390
 CHAIN_STARTS: Final = date(2000, 1, 3)
 
-MINUTE_DEVIATION_TICKS: Final = 4.25  # A typical session's; its ATR14 is about 1.6 times that.
+MINUTE_DEVIATION_TICKS: Final = 4.5  # A typical session's; its ATR14 is about 1.6 times that.
 _SPEED_MEMORY: Final = 0.94
 _SPEED_SPREAD: Final = 0.28
 _SPEED_SKEW: Final = 0.045
 _BUSYNESS_MEMORY: Final = 0.80
 _BUSYNESS_SPREAD: Final = 0.15
-_GAP_SHARE: Final = 0.30  # Of a session's deviation; a gap also undoes what episodes moved.
+_GAP_SHARE: Final = 0.25  # Of a session's deviation; a gap also undoes what episodes moved.
 _LEVEL_MEMORY: Final = 0.985  # The pull that keeps the level near its base over ten years.
 
 

@@ -109,6 +109,7 @@ def write_episodes(tape: Tape) -> list[Episodes]:
                     size=draws[rows, 4],
                     coin=draws[rows, 5],
                     history_bars=history,
+                    slot_end=slot_start + SLOT_MINUTES,
                 )
                 written.append(_SCRIPTS[kind](scene))
     return written
@@ -130,12 +131,12 @@ def _vwap_excursion(scene: Scene) -> Episodes:
     unit = scene.range_ticks(scene.start)
     here = scene.level(scene.start)
     near = scene.reach(scene.start, _APPROACH, here + 0.5 * (far - here), calm=0.55)
+    scene.tape.effort[scene.columns(scene.start, _APPROACH + 5)] -= 0.5  # Few take part in it.
     value, deviation = _value_area(scene, near)  # The run itself has moved both.
-    young = 20.0 / near  # The shorter the session, the more the last minutes still move both.
-    stretch = (2.3 + 0.6 * scene.strength + young) * deviation
+    stretch = (2.5 + 0.6 * scene.strength) * deviation
     far = value + away * np.maximum(np.abs(far - value), stretch)
     peak = scene.reach(near, 5, far, calm=0.3) - 1
-    _spike(scene, peak, away, unit * (0.3 + 0.6 * scene.strength), effort=0.7)
+    _spike(scene, peak, away, unit * (0.3 + 0.6 * scene.strength), effort=0.4)
     distance = np.abs(far - value)
     until, edge, follows = _follow(
         scene,
@@ -168,14 +169,15 @@ def _within_reach(scene: Scene) -> tuple[Scene, Floats, Ints]:
 
 
 def _value_area(scene: Scene, until: Ints) -> tuple[Floats, Floats]:
-    """Session VWAP and its deviation up to a minute, weighted by the usual volume."""
-    tape = scene.tape
-    path = tape.path[scene.rows, 1:]
-    before = np.arange(path.shape[1]) < until[:, None]
-    weight = np.where(before, np.exp(tape.busy[scene.rows]), 0.0)
+    """Session VWAP and the deviation of typical price around it, over the minutes before."""
+    past = (scene.rows, slice(0, scene.slot_end))
+    block = scene.tape.bars(*past)
+    typical = (block.high + block.low + block.close) / 3
+    before = np.arange(scene.slot_end) < until[:, None]
+    weight = np.where(before, scene.tape.volumes(*past, block)[0], 0)
     total = weight.sum(axis=1)
-    value = (weight * path).sum(axis=1) / total
-    variance = (weight * (path - value[:, None]) ** 2).sum(axis=1) / total
+    value = (weight * typical).sum(axis=1) / total
+    variance = (weight * (typical - value[:, None]) ** 2).sum(axis=1) / total
     return value, np.sqrt(variance)
 
 
@@ -266,10 +268,12 @@ def _trend(scene: Scene) -> Episodes:
     side = np.where(scene.coin < 0.5, 1, -1)
     unit = scene.range_ticks(scene.start)
     count = 32
-    scene.tape.deviation[scene.columns(scene.start, count)] *= 0.6
-    steps = np.maximum(1.4, (0.26 + 0.08 * scene.strength) * unit)
+    run = scene.columns(scene.start, count)
+    ahead = 1.5 * scene.tape.deviation[run].mean(axis=1)  # The run must stand out of its own noise.
+    scene.tape.deviation[run] *= 0.6
+    steps = np.maximum(1.4, (0.23 + 0.08 * scene.strength) * np.maximum(unit, ahead))
     after = scene.move(scene.start, count, steps * side * count, calm=0.6)
-    scene.tape.effort[scene.columns(scene.start, count)] += 0.35
+    scene.tape.effort[run] += 0.35
     until, edge, follows = _follow(
         scene, after, side, win=3.6 * unit, lose=3.0 * unit, odds=EDGE[EpisodeKind.TREND]
     )

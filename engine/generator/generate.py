@@ -149,8 +149,9 @@ def _frame(
     scale: MarketScale,
 ) -> pl.DataFrame:
     """Read the whole tape as one frame of bars; the minutes after an early close are left out."""
-    block = tape.bars(slice(None), slice(None))
-    volume, trades = tape.volumes(block)
+    everything = (slice(None), slice(None))
+    block = tape.bars(*everything)
+    volume, trades = tape.volumes(*everything, block)
     inside = np.arange(FULL_SESSION_MINUTES) < tape.minutes[:, None]
     minute = np.broadcast_to(np.arange(FULL_SESSION_MINUTES), inside.shape)[inside]
     opens = np.array([session.opens_at.replace(tzinfo=None) for session in sessions])

@@ -1,4 +1,4 @@
-"""Writing on the tape: where a script stands, what it can see of the past, how it moves the path."""
+"""Writing on the tape: where a script stands, what it sees of the past, how it moves the path."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -24,6 +24,7 @@ class Scene:
     size: Floats
     coin: Floats
     history_bars: int
+    slot_end: int
 
     def only(self, chosen: Flags) -> "Scene":
         """The same scene for some of its sessions."""
@@ -36,6 +37,7 @@ class Scene:
             size=self.size[chosen],
             coin=self.coin[chosen],
             history_bars=self.history_bars,
+            slot_end=self.slot_end,
         )
 
     def columns(self, since: Ints, count: int) -> tuple[Ints, Ints]:

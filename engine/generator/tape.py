@@ -24,11 +24,12 @@ _EXCURSION_SHARE: Final = (
 )
 _MEAN_RANGE: Final = 1.6  # Of a bar, in units of its deviation.
 _VOLUME_PER_MINUTE: Final = 2_000.0
-_VOLUME_PER_RANGE: Final = 1.1
-_VOLUME_MEMORY: Final = 0.55
+_VOLUME_PER_RANGE: Final = 1.3
+_VOLUME_MEMORY: Final = 0.65
 _VOLUME_SPREAD: Final = 0.42
 _CONTRACTS_PER_TRADE: Final = 1.8
 _WIDE_SPREAD_SHARE: Final = 0.012
+_THIN_BOOK_SHARE: Final = 0.0006  # Two ticks wider still, about once in four sessions.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +77,11 @@ class Tape:
 
     def __init__(self, days: DayLevels, draws: Draws, minutes: Ints) -> None:
         self.minutes = minutes
-        self.busyness = days.busyness
         self.draws = draws
         self.pace = np.stack([pace_profile(int(count)) for count in minutes])
         self.busy = np.stack([busy_profile(int(count)) for count in minutes])
+        self.busy += days.busyness[:, None]
+        self.busy += _VOLUME_SPREAD * persistent(draws.normals[:, 2], _VOLUME_MEMORY)
         self.deviation = self._minute_deviation(days)
         self.path = self._bridged_path(days)
         self.effort = np.zeros_like(self.deviation)
@@ -97,11 +99,11 @@ class Tape:
         return scaled
 
     def _bridged_path(self, days: DayLevels) -> Floats:
-        """A random walk from the day's open to its close; a half day covers its minutes' share."""
+        """A random walk from the day's open to its close; a half day covers its minutes' part."""
         inside = np.arange(FULL_SESSION_MINUTES) < self.minutes[:, None]
         variance = np.where(inside, self.deviation**2, 0.0)
         moves = np.where(inside, self.deviation * self.draws.normals[:, 0], 0.0)
-        covered = np.sqrt(self.minutes / FULL_SESSION_MINUTES)
+        covered = np.sqrt(np.where(inside, self.pace**2, 0.0).sum(axis=1) / FULL_SESSION_MINUTES)
         wanted = (days.close_ticks - days.open_ticks) * covered
         share = variance / variance.sum(axis=1, keepdims=True)
         moves += share * (wanted - moves.sum(axis=1))[:, None]
@@ -128,6 +130,7 @@ class Tape:
         high = np.maximum(np.rint(np.maximum(before, after) + reach[0]), np.maximum(open_, close))
         low = np.minimum(np.rint(np.minimum(before, after) - reach[1]), np.minimum(open_, close))
         spread = 1 + (uniforms[4] < _WIDE_SPREAD_SHARE * self.pace[at]) + self.extra_spread[at]
+        spread += 2 * (uniforms[4] < _THIN_BOOK_SHARE * self.pace[at])
         bid = np.where(
             close > after, close - spread, close
         )  # Rounded up: the last trade was at the ask.
@@ -136,18 +139,13 @@ class Tape:
             open=whole[0], high=whole[1], low=whole[2], close=whole[3], bid=whole[4], ask=whole[5]
         )
 
-    def volumes(self, block: Block) -> tuple[Ints, Ints]:
-        """Volume and trades of every bar; more when it is fast, early, late or scripted."""
-        ranges = (block.high - block.low + 1.0) / (_MEAN_RANGE * self.deviation + 1.0)
-        log_volume = (
-            self.busy
-            + self.busyness[:, None]
-            + self.effort
-            + _VOLUME_PER_RANGE * np.log(ranges)
-            + _VOLUME_SPREAD * persistent(self.draws.normals[:, 2], _VOLUME_MEMORY)
-        )
+    def volumes(self, rows: Ints | slice, columns: Ints | slice, block: Block) -> tuple[Ints, Ints]:
+        """Volume and trades of the bars of a block; more when fast, early, late or scripted."""
+        at = (rows, columns)
+        ranges = (block.high - block.low + 1.0) / (_MEAN_RANGE * self.deviation[at] + 1.0)
+        log_volume = self.busy[at] + self.effort[at] + _VOLUME_PER_RANGE * np.log(ranges)
         volume = np.maximum(1, np.rint(_VOLUME_PER_MINUTE * np.exp(log_volume))).astype(np.int64)
-        size = _CONTRACTS_PER_TRADE * (0.8 + 0.4 * self.draws.uniforms[:, 4])
+        size = _CONTRACTS_PER_TRADE * (0.8 + 0.4 * self.draws.uniforms[:, 4][at])
         return volume, np.maximum(1, np.rint(volume / size)).astype(np.int64)
 
 
@@ -163,7 +161,7 @@ def _pace(minutes: int) -> Floats:
     left = np.maximum(minutes - 1 - minute, 0)
     shape: Floats = (
         1
-        + 0.85 * np.exp(-minute / 28)
+        + 0.70 * np.exp(-minute / 28)
         - 0.22 * np.exp(-(((minute - 180) / 70) ** 2))
         + 0.35 * np.exp(-left / 18)
     )
