@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
+from typing import Final
 
 import polars as pl
 
@@ -11,6 +13,7 @@ from contracts import load_rules
 from contracts.calendar import sessions_between
 from engine.bars import PRICES, QUOTES, UTC_INSTANT
 from engine.generator import generate_bars
+from engine.rules import Rules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +34,7 @@ class GeneratorSource:
 
     def read(self, symbol: str, first_date: date, last_date: date) -> pl.DataFrame:
         """Rows of the sessions in the range, prices in points."""
-        rules = load_rules(symbol, self.contracts_folder)
+        rules = _rules(symbol, self.contracts_folder)
         sessions = sessions_between(first_date, last_date, rules.session)
         if not sessions:
             return _EMPTY.clone()
@@ -46,7 +49,12 @@ class GeneratorSource:
         )
 
 
-_EMPTY = pl.DataFrame(
+@lru_cache(maxsize=4)
+def _rules(symbol: str, contracts_folder: Path | None) -> Rules:
+    return load_rules(symbol, contracts_folder)
+
+
+_EMPTY: Final = pl.DataFrame(
     schema={
         "symbol": pl.String(),
         "opens_at": UTC_INSTANT,

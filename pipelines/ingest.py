@@ -1,0 +1,215 @@
+"""From a source to stored bars, session by session; what is stored stays when a later one fails."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import islice
+from typing import Final
+
+import polars as pl
+
+from assets.ports import BarSource, MarketStore
+from contracts.calendar import prior_session, sessions_between
+from engine.bars import CheckedBars, check_bars
+from engine.calendar import Session
+from engine.errors import CalendarError, SourceError
+from engine.rules import Rules
+from pipelines.sources.zone import refuse_wrong_zone
+
+ZONE_SAMPLE_SESSIONS: Final = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestedSession:
+    """What one session brought; `changed` is false when the same bars were already stored."""
+
+    session_date: date
+    bars: int
+    expected_bars: int
+    rejected: int
+    outside_rth: int
+    out_of_order: int
+    changed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestReport:
+    """What an ingest did; `missing` are sessions of the range for which the source had no bar."""
+
+    source: str
+    symbol: str
+    sessions: tuple[IngestedSession, ...]
+    missing: tuple[date, ...]
+
+    @property
+    def bars(self) -> int:
+        return sum(session.bars for session in self.sessions)
+
+    @property
+    def rejected(self) -> int:
+        return sum(session.rejected for session in self.sessions)
+
+    @property
+    def changed_sessions(self) -> int:
+        return sum(session.changed for session in self.sessions)
+
+
+Progress = Callable[[IngestedSession, int], None]
+"""Called after each session with what it brought and the number of sessions in all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stretch:
+    """The dates read together: a session and the closed days before it, so no row is skipped."""
+
+    session: Session
+    first_date: date
+    last_date: date
+
+
+def ingest(
+    source: BarSource,
+    rules: Rules,
+    store: MarketStore,
+    first_date: date | None = None,
+    last_date: date | None = None,
+    progress: Progress | None = None,
+) -> IngestReport:
+    """Read, check and store every session of the range; the source's own range if none is given.
+
+    Raises `SourceError` when the source cannot be read, has nothing in the range or states the
+    wrong zone; the sessions before the faulty one are stored.
+    """
+    stretches = _stretches(*_range_of(source, first_date, last_date), rules)
+    symbol = rules.instrument.symbol
+    _refuse_wrong_zone(source, symbol, stretches)
+    done: list[IngestedSession] = []
+    for stretch in stretches:
+        try:
+            session = _ingest_session(source, rules, store, stretch)
+        except SourceError as error:
+            raise SourceError(f"{error} ({_kept(done)})") from error
+        done.append(session)
+        if progress is not None:
+            progress(session, len(stretches))
+    report = IngestReport(
+        source=source.name,
+        symbol=symbol,
+        sessions=tuple(session for session in done if session.bars),
+        missing=tuple(session.session_date for session in done if not session.bars),
+    )
+    if not report.bars:
+        raise SourceError(_nothing_found(source, stretches))
+    return report
+
+
+def _range_of(
+    source: BarSource, first_date: date | None, last_date: date | None
+) -> tuple[date, date]:
+    has = source.date_range()
+    first = first_date or (has and has[0])
+    last = last_date or (has and has[1])
+    if not first or not last:
+        raise SourceError(f"{source.name}: it has any date; say which: --from DATE --to DATE")
+    if last < first:
+        raise SourceError(
+            f"{source.name}: expected --from before --to, got {first} and {last}"
+            + (f"; the source has {has[0]} to {has[1]}" if has else "")
+        )
+    return first, last
+
+
+def _stretches(first_date: date, last_date: date, rules: Rules) -> list[_Stretch]:
+    sessions = sessions_between(first_date, last_date, rules.session)
+    if not sessions:
+        raise CalendarError(
+            f"no session from {first_date} to {last_date}: all of these days are closed; "
+            "widen the range"
+        )
+    starts = [first_date] + [each.session_date + timedelta(days=1) for each in sessions[:-1]]
+    ends = [each.session_date for each in sessions[:-1]] + [last_date]
+    return [
+        _Stretch(session=session, first_date=start, last_date=end)
+        for session, start, end in zip(sessions, starts, ends, strict=True)
+    ]
+
+
+def _refuse_wrong_zone(source: BarSource, symbol: str, stretches: list[_Stretch]) -> None:
+    """Judge the first sessions that have rows, before anything is stored."""
+    sample = list(islice(_with_rows(source, symbol, stretches), ZONE_SAMPLE_SESSIONS))
+    if sample:
+        refuse_wrong_zone(
+            pl.concat([rows for _, rows in sample]), [session for session, _ in sample], source.name
+        )
+
+
+def _with_rows(
+    source: BarSource, symbol: str, stretches: list[_Stretch]
+) -> Iterator[tuple[Session, pl.DataFrame]]:
+    for stretch in stretches:
+        try:
+            rows = source.read(symbol, stretch.session.session_date, stretch.session.session_date)
+        except SourceError:
+            return  # It will be raised in its turn, when the sessions before it are stored.
+        if rows.height:
+            yield stretch.session, rows
+
+
+def _ingest_session(
+    source: BarSource, rules: Rules, store: MarketStore, stretch: _Stretch
+) -> IngestedSession:
+    session = stretch.session
+    raw = source.read(rules.instrument.symbol, stretch.first_date, stretch.last_date)
+    before = prior_session(session.session_date, rules.session)
+    checked = check_bars(raw, rules.instrument, [*([before] if before else []), session])
+    return IngestedSession(
+        session_date=session.session_date,
+        bars=checked.bars.height,
+        expected_bars=session.minutes,
+        rejected=checked.rejected.height,
+        outside_rth=checked.outside_rth,
+        out_of_order=checked.out_of_order,
+        changed=_store(checked, rules.instrument.symbol, store, stretch),
+    )
+
+
+def _store(checked: CheckedBars, symbol: str, store: MarketStore, stretch: _Stretch) -> bool:
+    """Replace the partitions of the dates read; a session without any row keeps what it had."""
+    session_date = stretch.session.session_date
+    rejected = checked.rejected.partition_by("session_date", as_dict=True)
+    none_rejected = checked.rejected.clear()
+    changed = []
+    if checked.bars.height or (session_date,) in rejected:
+        written = store.write("bars", checked.bars, symbol=symbol, session_date=session_date)
+        rejected.setdefault((session_date,), none_rejected)
+        changed.append(written.changed)
+    for (day,), rows in rejected.items():
+        written = store.write("rejected_bars", rows, symbol=symbol, session_date=day)
+        changed.append(written.changed)
+    changed += [
+        store.remove("rejected_bars", symbol=symbol, session_date=day)
+        for day in _closed_days(stretch)
+        if (day,) not in rejected
+    ]
+    return any(changed)
+
+
+def _closed_days(stretch: _Stretch) -> Iterator[date]:
+    """The dates of the stretch on which no session was held; rows may claim one all the same."""
+    for offset in range((stretch.last_date - stretch.first_date).days + 1):
+        day = stretch.first_date + timedelta(days=offset)
+        if day != stretch.session.session_date:
+            yield day
+
+
+def _kept(done: list[IngestedSession]) -> str:
+    if not done:
+        return "nothing was stored"
+    return f"the {len(done)} sessions up to {done[-1].session_date} are stored"
+
+
+def _nothing_found(source: BarSource, stretches: list[_Stretch]) -> str:
+    first, last = stretches[0].session.session_date, stretches[-1].session.session_date
+    has = source.date_range()
+    found = f"; the source has {has[0]} to {has[1]}" if has else ""
+    return f"{source.name}: expected bars of sessions {first} to {last}, got none{found}"

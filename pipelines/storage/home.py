@@ -1,0 +1,36 @@
+"""Where things are under one data home; nothing else in the code knows a path."""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Home:
+    """The folder that `CREDENCE_HOME` names."""
+
+    root: Path
+
+    @property
+    def market(self) -> Path:
+        """Market tables: `<table>/<symbol>/<session date>.parquet`."""
+        return self.root / "market"
+
+    @property
+    def warehouse(self) -> Path:
+        """Desk tables, one DuckDB file."""
+        return self.root / "warehouse.duckdb"
+
+    @property
+    def published(self) -> Path:
+        """The read-only copy of the warehouse for notebooks and other readers."""
+        return self.root / "published.duckdb"
+
+    @property
+    def aside(self) -> Path:
+        """Where a new version of a file is written before it takes its place."""
+        return self.root / ".aside"
+
+    def partition(self, table: str, symbol: str, session_date: date) -> Path:
+        """The file of one session of a market table."""
+        return self.market / table / symbol / f"{session_date.isoformat()}.parquet"

@@ -1,0 +1,213 @@
+"""The DuckDB warehouse: desk tables, and views that put the market tables beside them.
+
+The one module that imports DuckDB. Connections are short, because an open one locks every other
+process out; a process that finds the file locked waits, within a bound.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+import duckdb
+import polars as pl
+from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
+
+from contracts.schemas import DESK_TABLES, columns_of, validate
+from engine.errors import SchemaError, WarehouseBusy
+from pipelines.storage.atomic import replace_with, storage_full
+from pipelines.storage.home import Home
+
+PATIENCE_SECONDS: Final = 30.0
+_HOLDER: Final = re.compile(r"held in (?P<program>.*) \(PID (?P<pid>\d+)\)")
+_IS_PARTITION: Final = "symbol = ? AND session_date = ?"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DuckWarehouse:
+    """The desk tables of one data home; waits `patience_seconds` for another process's lock."""
+
+    home: Home
+    patience_seconds: float = PATIENCE_SECONDS
+
+    def replace_partition(
+        self, table: str, rows: pl.DataFrame, *, symbol: str, session_date: date
+    ) -> bool:
+        """Validate, then replace the rows of one session in one transaction; false if equal.
+
+        Raises `SchemaError` before anything is written, `WarehouseBusy`, `StorageFull`.
+        """
+        valid = validate(table, rows)
+        with self._connection() as connection, _transaction(connection):
+            where = f"{_quoted(table)} WHERE {_IS_PARTITION}"
+            key = [symbol, session_date]
+            stored = _frame(connection, f"SELECT * FROM {where}", key)  # noqa: S608 - own names.
+            if _typed(stored, table).equals(valid):
+                return False
+            connection.execute(f"DELETE FROM {where}", key)  # noqa: S608 - own names.
+            connection.register("new_rows", valid)
+            connection.execute(
+                f"INSERT INTO {_quoted(table)} BY NAME SELECT * FROM new_rows"  # noqa: S608
+            )
+            connection.unregister("new_rows")
+            return True
+
+    def read(self, table: str, symbol: str, first_date: date, last_date: date) -> pl.DataFrame:
+        """Rows of a desk table in the range, oldest session first, in the schema's columns."""
+        rows = self.query(
+            f"SELECT * FROM {_quoted(table)} "  # noqa: S608 - own names.
+            "WHERE symbol = ? AND session_date BETWEEN ? AND ? ORDER BY session_date, rowid",
+            [symbol, first_date, last_date],
+        )
+        return _typed(rows, table)
+
+    def query(self, sql: str, parameters: Sequence[object] = ()) -> pl.DataFrame:
+        """Answer one question over desk and market tables; a statement that writes is refused."""
+        with self._connection() as connection:
+            connection.execute("BEGIN TRANSACTION READ ONLY")
+            try:
+                return _frame(connection, sql, list(parameters))
+            finally:
+                connection.execute("ROLLBACK")
+
+    def publish(self) -> Path:
+        """Put a consistent copy beside the warehouse, for readers that keep it open.
+
+        A reader with the old copy open keeps it; the next one gets the new copy.
+        """
+        published = self.home.published
+
+        def copy(target: Path) -> None:
+            with self._connection() as connection:
+                connection.execute(f"ATTACH {_literal(target)} AS copy")
+                connection.execute("COPY FROM DATABASE warehouse TO copy")
+                connection.execute("DETACH copy")
+            target.chmod(0o444)
+
+        replace_with(published, copy, self.home.aside)
+        return published
+
+    @contextmanager
+    def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A short connection with every table and view in place."""
+        connection = self._opened()
+        try:
+            _create_tables(connection, self.home.warehouse)
+            _create_views(connection, self.home.market)
+            yield connection
+        except duckdb.Error as error:
+            if "No space left" in str(error) or "File too large" in str(error):
+                raise storage_full(self.home.warehouse, str(error)) from error
+            raise
+        finally:
+            connection.close()
+
+    def _opened(self) -> duckdb.DuckDBPyConnection:
+        self.home.root.mkdir(parents=True, exist_ok=True)
+        attempts = Retrying(
+            stop=stop_after_delay(self.patience_seconds),
+            wait=wait_random_exponential(multiplier=0.02, max=0.5),
+            retry=retry_if_exception(_is_locked),
+            reraise=True,
+        )
+        try:
+            return attempts(duckdb.connect, str(self.home.warehouse))
+        except duckdb.IOException as error:
+            if not _is_locked(error):
+                raise
+            raise self._busy(str(error)) from error
+
+    def _busy(self, detail: str) -> WarehouseBusy:
+        holder = _HOLDER.search(detail)
+        who = f"process {holder['pid']} ({holder['program']})" if holder else "another process"
+        return WarehouseBusy(
+            f"{self.home.warehouse}: expected the write lock within {self.patience_seconds:g} s, "
+            f"{who} holds it; end it or wait, then run again; readers should open "
+            f"{self.home.published.name} instead"
+        )
+
+
+def _is_locked(error: BaseException) -> bool:
+    return isinstance(error, duckdb.IOException) and "Could not set lock" in str(error)
+
+
+@contextmanager
+def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    connection.execute("BEGIN")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _frame(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object]
+) -> pl.DataFrame:
+    """The answer as a frame; DuckDB hands instants out in the machine's zone, they become UTC."""
+    answer: pl.DataFrame = connection.sql(sql, params=list(parameters)).pl()
+    zoned = [
+        name
+        for name, dtype in answer.schema.items()
+        if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None
+    ]
+    return answer.with_columns(pl.col(zoned).dt.convert_time_zone("UTC")) if zoned else answer
+
+
+def _typed(rows: pl.DataFrame, table: str) -> pl.DataFrame:
+    return rows.select(pl.col(name).cast(dtype) for name, dtype in columns_of(table).items())
+
+
+def _create_tables(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Every desk table of the contracts; a new column is added, any other difference refused."""
+    stored = _stored_columns(connection)
+    for table in DESK_TABLES:
+        columns = columns_of(table)
+        if table not in stored:
+            connection.register("no_rows", pl.DataFrame(schema=columns))
+            connection.execute(f"CREATE TABLE {_quoted(table)} AS SELECT * FROM no_rows")  # noqa: S608
+            connection.unregister("no_rows")
+        elif stored[table] != tuple(columns):
+            raise SchemaError(
+                f"{path}: table {table}: expected columns {', '.join(columns)}, it has "
+                f"{', '.join(stored[table])}; the contracts changed since it was written: "
+                "move the file away and materialise the sessions again"
+            )
+
+
+def _stored_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, ...]]:
+    rows = connection.execute(
+        "SELECT table_name, list(column_name ORDER BY ordinal_position) "
+        "FROM information_schema.columns WHERE table_catalog = current_database() GROUP BY ALL"
+    ).fetchall()
+    return {table: tuple(columns) for table, columns in rows}
+
+
+def _create_views(connection: duckdb.DuckDBPyConnection, market: Path) -> None:
+    """A view per market table that has files; DuckDB needs one file to know the columns."""
+    existing = dict(
+        connection.execute(
+            "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal"
+        ).fetchall()
+    )
+    folders = [folder for folder in sorted(market.glob("*")) if folder.is_dir()]
+    for folder in folders:
+        if any(folder.glob("*/*.parquet")):
+            files = _literal(folder / "*" / "*.parquet")
+            if files not in existing.get(folder.name, ""):
+                connection.execute(
+                    f"CREATE OR REPLACE VIEW {_quoted(folder.name)} AS "  # noqa: S608
+                    f"SELECT * FROM read_parquet({files}, hive_partitioning = false)"
+                )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(path: Path) -> str:
+    return "'" + str(path.resolve()).replace("'", "''") + "'"
