@@ -20,6 +20,7 @@ from engine.gates import (
 )
 from engine.ladder import LADDER, PASSED, Reason
 from engine.measures import Passes, add_passes, per_rules
+from engine.near_miss import step_if_believed
 from engine.rules import Rules, TemplateRules
 from engine.scores import bar_theta, biases, edge_and_theta, euc, prior_p_win
 from engine.strategies.protocol import Strategy
@@ -37,6 +38,7 @@ SETUP_COLUMNS: Final[Mapping[str, pl.DataType]] = {
     "theta": pl.Float64(),
     "euc": pl.Float64(),
     "reason": pl.String(),
+    "step_if_believed": pl.Int8(),
 }
 """What each template adds, under its id in lower case: `k1_side`, `k1_stop_ticks`, …"""
 
@@ -49,8 +51,9 @@ def add_candidates(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame:
 
     Per template the columns of `SETUP_COLUMNS`: `side` is 0 without a setup, and then all numbers
     are null but `belief`, the more believed side's. Per bar: `minutes_to_close`, `market_step` (an
-    index into `LADDER`, `PASSED` if none), `has_setup` and `may_enter`. Scores assume EQS = 1 and a
-    learning modifier of 1. Reads quality, signals, beliefs and the context's `session_minutes`.
+    index into `LADDER`, `PASSED` if none), `has_setup`, `may_enter` and `minutes_since_…` for each
+    lockout. Scores assume EQS = 1 and a learning modifier of 1. Reads quality, signals, beliefs and
+    the context's `session_minutes`.
     """
     frame = add_passes(frame, _passes(rules))
     return frame.drop(pl.selectors.matches(_SCRATCH))
@@ -85,7 +88,11 @@ def _passes(rules: Rules) -> Passes:
         ),
         tuple(expression for name in names for expression in edge_and_theta(name, rules)),
         tuple(euc(name, rules) for name in names),
-        tuple(_template_step(block, rules) for block in blocks),
+        tuple(
+            step
+            for block in blocks
+            for step in (_template_step(block, rules), step_if_believed(block, rules))
+        ),
         (
             *(_reason_name(pl.col(f"_{name}_step")).alias(f"{name}_reason") for name in names),
             _market_step(names).alias("market_step"),

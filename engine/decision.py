@@ -14,7 +14,7 @@ from engine.market import MarketRow, Setup
 from engine.own_view import ACTIVE, OwnView
 from engine.risk import worst_case_usd
 from engine.rules import Rules, TemplateRules, Tier
-from engine.wording import clock, counterfactual, needs_of, side_name, skip_sentence, usd
+from engine.wording import clock, counterfactual, idea, needs_of, side_name, skip_sentence, usd
 
 FIRST_TEMPLATE_STEP: Final = STEP[Reason.TEMPLATE_NOT_ALLOWED_BY_TIER]
 """From here on the ladder asks about templates; before it, about the bar and the desk."""
@@ -268,7 +268,7 @@ def _enter_sentence(score: Score, setup: Setup, row: MarketRow, rules: Rules) ->
     risked = worst_case_usd(setup.stop_ticks, row.friction_ticks or 0.0, rules.instrument)
     return (
         f"{clock(row.minute + 1)} enter {setup.template} {side_name(setup.side)} "
-        f"({template.name.replace('_', ' ')}): {template.constraint} at {score.belief:.2f} of "
+        f"({idea(template.name)}): {template.constraint} at {score.belief:.2f} of "
         f"{template.belief_min:.2f}, EUC {score.euc:.2f} over theta {score.theta:.2f}. Stop "
         f"{setup.stop_ticks} ticks, target {setup.target_ticks}, risking {usd(risked)} with costs."
     )

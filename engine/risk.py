@@ -71,6 +71,15 @@ class RiskState:
             loss_streak=self.loss_streak + 1 if is_loss else 0,
         )
 
+    def corrected(self, difference_usd: Decimal) -> "RiskState":
+        """After the costs of a round trip already counted turned out different."""
+        return replace(
+            self,
+            net_usd_today=self.net_usd_today + difference_usd,
+            net_usd_this_week=self.net_usd_this_week + difference_usd,
+            net_usd_this_month=self.net_usd_this_month + difference_usd,
+        )
+
 
 def tier_of(equity_usd: Decimal, constitution: Constitution) -> Tier:
     """The capital tier of a known broker equity; the first whose upper bound lies above it."""

@@ -15,10 +15,11 @@ from engine.rules import Rules
 from engine.units import Side
 
 _OPEN_MINUTE: Final = 9 * 60 + 30
-_CLOCKS: Final = tuple(
+CLOCKS: Final = tuple(
     f"{(_OPEN_MINUTE + minute) // 60:02d}:{(_OPEN_MINUTE + minute) % 60:02d} ET"
     for minute in range(24 * 60 - _OPEN_MINUTE)
 )
+"""New York time by minutes after the open: RTH opens at 09:30 there on every session day."""
 
 PHRASES: Final[Mapping[Reason, str]] = {
     Reason.KILL_SWITCH_ACTIVE: "the kill switch is on",
@@ -52,11 +53,8 @@ PHRASES: Final[Mapping[Reason, str]] = {
 
 
 def clock(minute: int) -> str:
-    """New York time, `"10:42 ET"`, of an instant so many minutes after the open.
-
-    RTH opens at 09:30 New York time on every session day (`engine.calendar`), so no zone is asked.
-    """
-    return _CLOCKS[minute]
+    """New York time, `"10:42 ET"`, of an instant so many minutes after the open."""
+    return CLOCKS[minute]
 
 
 def clock_at(instant: datetime, rules: Rules) -> str:
@@ -67,6 +65,11 @@ def clock_at(instant: datetime, rules: Rules) -> str:
 def side_name(side: int) -> str:
     """`"long"` or `"short"`."""
     return Side(side).name.lower()
+
+
+def idea(name: str) -> str:
+    """A constraint's or template's name as words: `"VWAP reversion"`."""
+    return name.replace("_", " ").replace("vwap", "VWAP")
 
 
 def usd(amount: Decimal) -> str:
