@@ -80,7 +80,7 @@ class BookOrder:
     group: OrderRef | None = None
     filled: int = 0
     is_held: bool = False
-    is_fresh: bool = True
+    is_fresh: bool = False
     is_triggered: bool = False
     is_zombie: bool = False
     ended: OrderEvent | None = None

@@ -5,14 +5,12 @@ from typing import assert_never
 
 from engine.broker import (
     CancelOrder,
-    Command,
     FlattenPosition,
     Leg,
     OrderEvent,
     OrderKind,
     PlaceBracket,
     PlaceProtection,
-    QueryBroker,
     ReplaceStop,
 )
 from engine.errors import DuplicateOrderRef
@@ -20,8 +18,11 @@ from engine.exchange.book import Book, BookOrder, OcaGroup
 from engine.exchange.faults import FaultKind, Faults
 from engine.units import OrderRef, Side
 
+Order = PlaceBracket | PlaceProtection | ReplaceStop | CancelOrder | FlattenPosition
+"""Every command that can change the book; a query cannot."""
 
-def execute(book: Book, command: Command, at: datetime, faults: Faults) -> None:
+
+def execute(book: Book, command: Order, at: datetime, faults: Faults) -> None:
     """Carry out one command that arrives at `at`.
 
     Cancels and replaces take hold at once; a new order sees no price from before `at`.
@@ -38,8 +39,6 @@ def execute(book: Book, command: Command, at: datetime, faults: Faults) -> None:
             _cancel(book, command, at, faults)
         case FlattenPosition():
             _flatten(book, command, at, faults)
-        case QueryBroker():
-            book.told += [book.account.account_report(at), book.snapshot(at)]
         case _:
             assert_never(command)
 
@@ -55,6 +54,7 @@ def _place_bracket(book: Book, command: PlaceBracket, at: datetime, faults: Faul
         price_ticks=command.entry_limit_ticks,
         active_at=at,
         expires_at=command.entry_expires_at,
+        is_fresh=True,
         group=group,
     )
     stop = _child(Leg.STOP, command.stop_ref, command.stop_ticks, command, at, group)
@@ -196,4 +196,5 @@ def _child(
         active_at=at,
         group=group,
         is_held=isinstance(command, PlaceBracket),
+        is_fresh=leg is Leg.TARGET,
     )

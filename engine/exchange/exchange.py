@@ -103,26 +103,28 @@ class Exchange:
         `DuplicateOrderRef` for a ref used before. A command that left and was never answered looks
         like any other: no report comes, and the link is down.
         """
-        told = self._link.pass_on((), at)
-        for report in told:
-            self._link.tell_later(report)
-        if self._link.is_up and self._faults.strikes(FaultKind.DISCONNECT_BEFORE_SEND):
-            self.disconnect(at, seconds=self._faults.plan.outage_seconds)
-        if not self._link.is_up:
-            raise BrokerUnreachable(
-                f"expected a connection to send {type(command).__name__}, the link is down; "
-                "nothing was sent: reconnect and reconcile"
-            )
-        if isinstance(command, QueryBroker) and self._faults.strikes(FaultKind.QUERY_TIMEOUT):
-            raise BrokerTimeout(
-                f"no answer to the query ({command.cause}) in time; "
-                "nothing is known: ask again before acting"
-            )
+        if isinstance(command, QueryBroker):
+            answer = self.query(command.cause, at)
+            return [*self._link.pass_on((), at), *answer]
+        self._demand_link(type(command).__name__, at)
         execute(self._book, command, at + self._latency, self._faults)
         if self._faults.strikes(FaultKind.DISCONNECT_AFTER_SEND):
             self._book.collect()
             self.disconnect(at, seconds=self._faults.plan.outage_seconds)
         return self._link.pass_on(self._book.collect(), at)
+
+    def query(self, cause: str, at: datetime) -> tuple[AccountReported, BrokerSnapshot]:
+        """Ask for the whole truth; all of it comes, or `BrokerUnreachable` or `BrokerTimeout`."""
+        self._demand_link(f"a query ({cause})", at)
+        breaks = self._faults.strikes(FaultKind.DISCONNECT_AFTER_SEND)
+        if breaks:
+            self.disconnect(at, seconds=self._faults.plan.outage_seconds)
+        if breaks or self._faults.strikes(FaultKind.QUERY_TIMEOUT):
+            raise BrokerTimeout(
+                f"no answer to the query ({cause}) in time; "
+                "nothing is known: ask again before acting"
+            )
+        return self.account(at), self.truth(at)
 
     # ── Faults by hand ──────────────────────────────────────────────────────────────────────────
 
@@ -137,7 +139,8 @@ class Exchange:
 
     def reconnect(self, at: datetime) -> list[BrokerReport]:
         """Restore the link. What was missed is not told again: the desk has to ask."""
-        return [*self._link.pass_on((), at), self._link.restore(at)]
+        told = self._link.pass_on((), at)
+        return told if self._link.is_up else [*told, self._link.restore(at)]
 
     def open_alien_position(
         self, side: Side, quantity: int, price_ticks: int, at: datetime
@@ -214,6 +217,17 @@ class Exchange:
         return exchange
 
     # ── Inside ──────────────────────────────────────────────────────────────────────────────────
+
+    def _demand_link(self, what: str, at: datetime) -> None:
+        for report in self._link.pass_on((), at):
+            self._link.tell_later(report)
+        if self._link.is_up and self._faults.strikes(FaultKind.DISCONNECT_BEFORE_SEND):
+            self.disconnect(at, seconds=self._faults.plan.outage_seconds)
+        if not self._link.is_up:
+            raise BrokerUnreachable(
+                f"expected a connection to send {what}, the link is down; "
+                "nothing was sent: reconnect and reconcile"
+            )
 
     def _matcher(self, slippage_ticks: float | None) -> Matcher:
         return Matcher(self._book, self._settings, self._faults, slippage_ticks)

@@ -135,12 +135,12 @@ class ReportLink:
         """What is heard at `now`: what became due, then the given reports as faults left them."""
         arrived: list[BrokerReport] = []
         since: datetime | None = None
-        if not self.is_up and self.up_again_at is not None and now >= self.up_again_at:
-            since = self.up_again_at
-            arrived.append(self.restore(since))
         if self.pending:
             arrived += [p.report for p in self.pending if p.due_at <= now]
             self.pending = [p for p in self.pending if p.due_at > now]
+        if not self.is_up and self.up_again_at is not None and now >= self.up_again_at:
+            since = self.up_again_at
+            arrived.append(self.restore(since))
         if not self.is_up or not reports:
             return arrived
         heard = reports if since is None else [r for r in reports if r.at >= since]
