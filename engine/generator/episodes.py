@@ -185,7 +185,7 @@ def _failed_break(scene: Scene) -> Episodes:
     """Close beyond the 60-bar extreme one to three times, close back inside, then leave or not."""
     out, unit, at_break = _approach_extreme(scene)
     edge_level = scene.extreme(at_break, out)
-    beyond = np.maximum(2.0, (0.35 + 0.35 * scene.size) * unit)
+    beyond = np.maximum(2.0, (0.28 + 0.25 * scene.size) * unit)
     back = scene.reach(at_break, 1, edge_level + out * (beyond + 0.5), calm=0.0)
     scene.tape.effort[scene.rows, at_break] += 0.5
     scene.reach(back, 2, edge_level + out * (beyond * 0.6 + 0.5), calm=0.0)
@@ -227,8 +227,8 @@ def _sweep(scene: Scene) -> Episodes:
     """Pierce the prior 60-bar extreme within one bar, close well back inside on high volume."""
     out, unit, signal = _approach_extreme(scene)
     edge_level = scene.extreme(signal, out)
-    inside = np.maximum(2.5, (0.35 + 0.55 * scene.strength) * unit)
-    pierce = np.maximum(3.0, (0.40 + 0.60 * scene.strength) * unit)
+    inside = np.maximum(2.5, (0.45 + 0.65 * scene.strength) * unit)
+    pierce = np.maximum(3.0, (0.30 + 0.30 * scene.strength) * unit)
     before = scene.level(signal)
     scene.reach(signal, 1, edge_level - out * inside, calm=0.0)
     after = scene.level(signal + 1)
