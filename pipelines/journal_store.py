@@ -1,0 +1,247 @@
+"""The journal on disk: SQLite in WAL mode with `synchronous=FULL`; one writer, many readers.
+
+A transaction that returned survives a power cut. The writer holds an operating-system lock while
+it is open, continues the chain only from the head it left, and keeps sessions in the order of their
+dates. `events` is a view with every column of `engine.journal.Event`; the table beneath stores once
+what the events of a session share.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from filelock import FileLock, Timeout
+
+from engine.errors import JournalError, RetryLater
+from engine.journal import START, Broken, Chain, Entry, Event, Head, Kind, Stamp, Verified, verify
+
+_SCHEMA: Final = """
+create table if not exists stamps (
+  id integer primary key,
+  session_date text not null,
+  contracts_hash text not null,
+  code_version text not null,
+  first_seq integer not null,
+  unique (session_date, contracts_hash, code_version)
+);
+create table if not exists entries (
+  seq integer primary key,
+  stamp integer not null references stamps (id),
+  at text not null,
+  kind text not null,
+  decision_id text not null,
+  order_ref text not null,
+  payload text not null,
+  hash text not null
+);
+create index if not exists entries_acts on entries (kind, seq)
+  where kind not in ('bar', 'decision');
+create table if not exists head (one integer primary key check (one = 1), seq integer, hash text);
+create trigger if not exists entries_never_change before update on entries
+  begin select raise (abort, 'the journal is append-only'); end;
+create trigger if not exists entries_never_vanish before delete on entries
+  begin select raise (abort, 'the journal is append-only'); end;
+create view if not exists events as
+  select e.seq, e.at, s.session_date, e.kind, e.decision_id, e.order_ref, e.payload,
+         s.contracts_hash, s.code_version,
+         coalesce((select p.hash from entries p where p.seq = e.seq - 1), '{genesis}')
+           as previous_hash,
+         e.hash
+  from entries e join stamps s on s.id = e.stamp;
+"""
+
+_INSERT: Final = "insert into entries values (?1, {stamp}, ?2, ?4, ?5, ?6, ?7, ?11)"
+"""Bound to an `Event`: the parameters left out are those that the stamp and the row before hold."""
+
+_LAST_SEQ: Final = 2**62
+_COLUMNS: Final = ", ".join(Event._fields)
+_BUSY_MILLISECONDS: Final = 5_000
+
+
+class JournalWriter:
+    """The one writer of a journal file; use it as a context manager.
+
+    Raises `RetryLater` when another process is writing, `JournalError` when the file's end is not
+    the head that was left there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(path.with_name(path.name + ".lock"))
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise RetryLater(
+                f"{path}: another process is writing this journal; stop it before starting a second"
+            ) from None
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        for pragma in (
+            f"busy_timeout={_BUSY_MILLISECONDS}",
+            "page_size=8192",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+        ):
+            self._connection.execute(f"pragma {pragma}")
+        self._connection.executescript(_SCHEMA.format(genesis=START.hash))
+        self._stamps: dict[Stamp, int] = {}
+        self._chain = Chain(_checked_head(self._connection, path))
+
+    @property
+    def head(self) -> Head:
+        return self._chain.head
+
+    def append(self, entries: Iterable[Entry], stamp: Stamp) -> list[Event]:
+        """Seal these facts and commit them in one durable transaction, or leave all as it was.
+
+        Raises `JournalError` when the disk refuses; nothing may be sent to a broker then.
+        """
+        with self._transaction() as connection:
+            insert = _INSERT.format(stamp=self._stamp_id(stamp))
+            events = self._chain.seal(entries, stamp)
+            connection.executemany(insert, events)
+            connection.execute("insert or replace into head values (1, ?, ?)", self._chain.head)
+        return events
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing, on disk and in memory."""
+        before, connection = self._chain.head, self._connection
+        try:
+            connection.execute("begin immediate")
+            yield connection
+            connection.execute("commit")
+        except BaseException as error:
+            self._chain.head = before
+            self._stamps.clear()
+            if connection.in_transaction:
+                connection.execute("rollback")
+            if isinstance(error, sqlite3.Error):
+                raise JournalError(
+                    f"the journal could not be written after event {before.seq}: {error}; "
+                    "free disk space or repair the file before the desk trades again"
+                ) from error
+            raise
+
+    def _stamp_id(self, stamp: Stamp) -> int:
+        known = self._stamps.get(stamp)
+        if known is not None:
+            return known
+        fields = (stamp.session_date.isoformat(), stamp.contracts_hash, stamp.code_version)
+        later = self._connection.execute(
+            "select max(session_date) from stamps where session_date > ?", fields[:1]
+        ).fetchone()[0]
+        if later is not None:
+            raise JournalError(f"session {fields[0]} comes after session {later} in one journal")
+        self._connection.execute(
+            "insert or ignore into stamps"
+            " (session_date, contracts_hash, code_version, first_seq) values (?, ?, ?, ?)",
+            (*fields, self.head.seq + 1),
+        )
+        row = self._connection.execute(
+            "select id from stamps"
+            " where session_date = ? and contracts_hash = ? and code_version = ?",
+            fields,
+        ).fetchone()
+        self._stamps = {stamp: int(row[0])}
+        return self._stamps[stamp]
+
+    def close(self) -> None:
+        """Close the file and let another writer in."""
+        self._connection.close()
+        self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _checked_head(connection: sqlite3.Connection, path: Path) -> Head:
+    """The head that was left, which must be the last event that is there."""
+    kept = _kept_head(connection)
+    last = connection.execute("select seq, hash from entries order by seq desc limit 1").fetchone()
+    found = START if last is None else Head(*last)
+    if kept != found:
+        raise JournalError(
+            f"{path}: the journal was left at event {kept.seq} but ends at {found.seq}; "
+            "restore the last good copy before the desk writes to it"
+        )
+    return found
+
+
+def _kept_head(connection: sqlite3.Connection) -> Head:
+    row = connection.execute("select seq, hash from head").fetchone()
+    return START if row is None else Head(*row)
+
+
+class JournalReader:
+    """Reads a journal that somebody else may be writing; every call sees one committed state."""
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise JournalError(f"{path}: expected a journal, found no file; has a session run yet?")
+        self._path = path
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        connection = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, isolation_level=None)
+        connection.execute(f"pragma busy_timeout={_BUSY_MILLISECONDS}")
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def head(self) -> Head:
+        """Number and hash of the last event, as the writer left them."""
+        with self._connect() as connection:
+            return _kept_head(connection)
+
+    def events(
+        self,
+        *,
+        after: int = 0,
+        session_date: date | None = None,
+        kinds: Sequence[Kind] = (),
+    ) -> Iterator[Event]:
+        """Events in order, after a number, of one session and of these kinds if any are named."""
+        with self._connect() as connection:
+            first, last = after + 1, _LAST_SEQ
+            if session_date is not None:
+                from_seq, last = _range_of(connection, session_date)
+                first = max(first, from_seq)
+            chosen = f"and kind in ({', '.join('?' * len(kinds))})" if kinds else ""
+            query = f"select {_COLUMNS} from events where seq between ? and ? {chosen} order by seq"  # noqa: S608
+            for row in connection.execute(query, (first, last, *(kind.value for kind in kinds))):
+                yield Event._make(row)
+
+    def sessions(self) -> list[date]:
+        """Dates of the sessions that left events, oldest first."""
+        with self._connect() as connection:
+            rows = connection.execute("select distinct session_date from stamps order by 1")
+            return [date.fromisoformat(day) for (day,) in rows]
+
+    def verify(self) -> Verified | Broken:
+        """Follow the whole chain to the head that the writer left."""
+        return verify(self.events(), end=self.head())
+
+
+def _range_of(connection: sqlite3.Connection, session_date: date) -> tuple[int, int]:
+    """First and last number that events of a session can have; an empty range if it has none."""
+    first, following = connection.execute(
+        "select min(first_seq) filter (where session_date = ?1),"
+        " min(first_seq) filter (where session_date > ?1) from stamps",
+        (session_date.isoformat(),),
+    ).fetchone()
+    if first is None:
+        return 1, 0
+    return int(first), _LAST_SEQ if following is None else int(following) - 1
