@@ -49,17 +49,18 @@ def read_contracts(folder: Path = FOLDER) -> dict[str, dict[str, Plain]]:
 
 def read_contract(path: Path) -> dict[str, Plain]:
     """Parsed content of one file; raises `ContractError` with file, line and key."""
+    return parse_contract(path.read_text(encoding="utf-8"), path.name)
+
+
+def parse_contract(text: str, name: str) -> dict[str, Plain]:
+    """Parsed text of the file of this name; raises as `read_contract` does."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=ContractLoader)  # noqa: S506  # a SafeLoader
+        content = yaml.load(text, Loader=ContractLoader)  # noqa: S506 - a SafeLoader.
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise ContractError(
-            f"{path.name}, line {line}: {error.problem}; correct the file"
-        ) from error
+        raise ContractError(f"{name}, line {line}: {error.problem}; correct the file") from error
     if not isinstance(content, dict):
-        raise ContractError(
-            f"{path.name}: expected a mapping of keys, got {type(content).__name__}"
-        )
+        raise ContractError(f"{name}: expected a mapping of keys, got {type(content).__name__}")
     return content
 
 

@@ -84,15 +84,24 @@ def _columns(templates: Sequence[str]) -> list[Column]:
             null="none refuses",
             choices=tuple(reason.value for reason in LADDER),
         ),
-        Column(
-            name="market_step",
-            dtype=pl.Int8(),
-            unit="index into `engine.ladder.LADDER`",
-            meaning=f"First market-only gate that refuses the whole bar; {PASSED} if none does.",
-            low=0,
-            high=PASSED,
+        _step(
+            "step_if_believed",
+            f"First market-only gate that would refuse a believed template; {PASSED} if none.",
         ),
+        _step("market_step", f"First market-only gate that refuses the bar; {PASSED} if none."),
         flag("has_setup", "Some template has a setup on this bar."),
         flag("may_enter", "Some template passes every market-only gate on this bar."),
         count("minutes_to_close", "minutes", "From the bar's close to the end of the session."),
+        _since("minutes_since_volatility", "the last bar that was too volatile to trade after"),
+        _since("minutes_since_wide", "the last bar with a spread or slippage too wide to trade"),
+        _since("minutes_since_news", "the last shock"),
     ]
+
+
+def _step(name: str, meaning: str) -> Column:
+    unit = "index into `engine.ladder.LADDER`"
+    return Column(name=name, dtype=pl.Int8(), unit=unit, meaning=meaning, low=0, high=PASSED)
+
+
+def _since(name: str, what: str) -> Column:
+    return count(name, "minutes", f"Since {what}.", null="none yet in this session")
