@@ -9,10 +9,11 @@ from pathlib import Path
 
 import polars as pl
 
-from contracts.schemas import columns_of, validate
+from contracts.schemas import columns_of
 from engine.errors import SchemaError
 from pipelines.storage.atomic import write_atomically
 from pipelines.storage.home import Home
+from pipelines.storage.partition import validated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +42,7 @@ class ParquetStore:
 
         Raises `SchemaError` before anything is written, `StorageFull` with the old file intact.
         """
-        valid = validate(table, rows)
-        _check_partition(table, valid, symbol, session_date)
+        valid = validated(table, rows, symbol, session_date)
         buffer = io.BytesIO()
         valid.write_parquet(buffer, compression="zstd", statistics=True)
         content = buffer.getvalue()
@@ -84,17 +84,6 @@ class ParquetStore:
         existed = path.exists()
         path.unlink(missing_ok=True)
         return existed
-
-
-def _check_partition(table: str, rows: pl.DataFrame, symbol: str, session_date: date) -> None:
-    """Rows of another session in a partition would be read as that session's for ever."""
-    strangers = rows.filter((pl.col("symbol") != symbol) | (pl.col("session_date") != session_date))
-    if strangers.height:
-        first = strangers.row(0, named=True)
-        raise SchemaError(
-            f"{table}: expected rows of {symbol} {session_date}, got {strangers.height} others, "
-            f"first {first['symbol']} {first['session_date']}; split the rows by session"
-        )
 
 
 def _first_unreadable(paths: Sequence[Path]) -> Path:

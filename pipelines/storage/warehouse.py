@@ -10,18 +10,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from threading import Lock
 from typing import Final
 
 import duckdb
 import polars as pl
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
-from contracts.schemas import DESK_TABLES, columns_of, validate
+from contracts.schemas import DESK_TABLES, columns_of
 from engine.errors import SchemaError, WarehouseBusy
 from pipelines.storage.atomic import replace_with, storage_full
 from pipelines.storage.home import Home
+from pipelines.storage.partition import validated
 
 PATIENCE_SECONDS: Final = 30.0
+_ONE_AT_A_TIME: Final = Lock()
 _HOLDER: Final = re.compile(r"held in (?P<program>.*) \(PID (?P<pid>\d+)\)")
 _IS_PARTITION: Final = "symbol = ? AND session_date = ?"
 
@@ -40,7 +43,7 @@ class DuckWarehouse:
 
         Raises `SchemaError` before anything is written, `WarehouseBusy`, `StorageFull`.
         """
-        valid = validate(table, rows)
+        valid = validated(table, rows, symbol, session_date)
         with self._connection() as connection, _transaction(connection):
             where = f"{_quoted(table)} WHERE {_IS_PARTITION}"
             key = [symbol, session_date]
@@ -92,7 +95,17 @@ class DuckWarehouse:
 
     @contextmanager
     def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A short connection with every table and view in place."""
+        """A short connection with every table and view in place, one at a time in this process."""
+        if not _ONE_AT_A_TIME.acquire(timeout=self.patience_seconds):
+            raise self._busy("another thread of this process")
+        try:
+            with self._open_file() as connection:
+                yield connection
+        finally:
+            _ONE_AT_A_TIME.release()
+
+    @contextmanager
+    def _open_file(self) -> Iterator[duckdb.DuckDBPyConnection]:
         connection = self._opened()
         try:
             _create_tables(connection, self.home.warehouse)
@@ -118,11 +131,11 @@ class DuckWarehouse:
         except duckdb.IOException as error:
             if not _is_locked(error):
                 raise
-            raise self._busy(str(error)) from error
+            holder = _HOLDER.search(str(error))
+            who = f"process {holder['pid']} ({holder['program']})" if holder else "another process"
+            raise self._busy(who) from error
 
-    def _busy(self, detail: str) -> WarehouseBusy:
-        holder = _HOLDER.search(detail)
-        who = f"process {holder['pid']} ({holder['program']})" if holder else "another process"
+    def _busy(self, who: str) -> WarehouseBusy:
         return WarehouseBusy(
             f"{self.home.warehouse}: expected the write lock within {self.patience_seconds:g} s, "
             f"{who} holds it; end it or wait, then run again; readers should open "
@@ -163,7 +176,7 @@ def _typed(rows: pl.DataFrame, table: str) -> pl.DataFrame:
 
 
 def _create_tables(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Every desk table of the contracts; a new column is added, any other difference refused."""
+    """Every desk table of the contracts; one stored with other columns is refused."""
     stored = _stored_columns(connection)
     for table in DESK_TABLES:
         columns = columns_of(table)
@@ -171,7 +184,7 @@ def _create_tables(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
             connection.register("no_rows", pl.DataFrame(schema=columns))
             connection.execute(f"CREATE TABLE {_quoted(table)} AS SELECT * FROM no_rows")  # noqa: S608
             connection.unregister("no_rows")
-        elif stored[table] != tuple(columns):
+        elif set(stored[table]) != set(columns):
             raise SchemaError(
                 f"{path}: table {table}: expected columns {', '.join(columns)}, it has "
                 f"{', '.join(stored[table])}; the contracts changed since it was written: "

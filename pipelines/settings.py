@@ -1,0 +1,106 @@
+"""Settings from the environment: `CREDENCE_…`, validated once, documented, secrets masked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from engine.errors import SettingsError
+
+PREFIX: Final = "CREDENCE_"
+
+
+def _listed(value: object) -> object:
+    return value.split() if isinstance(value, str) else value
+
+
+class Settings(BaseModel):
+    """What the environment says. Each field is read from `CREDENCE_` and its name in capitals."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    home: Path = Field(
+        default=Path("data"),
+        description="Folder of everything that is stored: market tables, warehouse, journal.",
+    )
+    contracts: Path | None = Field(
+        default=None,
+        description="Folder of the contract files, if not those the package ships with.",
+    )
+    symbol: str = Field(
+        default="MES",
+        pattern=r"^[A-Z][A-Z0-9]{0,9}$",
+        description="Instrument to trade: a block of contracts/instrument.yaml.",
+    )
+    source: str = Field(
+        default="generator:7",
+        description="Where the scheduled ingest takes its bars from, as after `credence ingest`.",
+    )
+    alerts: Annotated[tuple[SecretStr, ...], BeforeValidator(_listed)] = Field(
+        default=(),
+        description="Where alerts go: apprise URLs separated by spaces. They hold passwords.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettingLine:
+    """One setting as `credence status --settings` shows it; a secret's value is masked."""
+
+    name: str
+    value: str
+    default: str
+    is_set: bool
+    meaning: str
+
+
+def load_settings(environ: Mapping[str, str]) -> Settings:
+    """Settings from environment variables; raises `SettingsError` naming the variable.
+
+    An unknown `CREDENCE_` variable is an error, because a misspelt one would silently do nothing.
+    An empty one counts as not set.
+    """
+    ours = {name: value for name, value in environ.items() if name.startswith(PREFIX)}
+    known = {variable_of(field) for field in Settings.model_fields}
+    for name in sorted(set(ours) - known):
+        nearest = get_close_matches(name, sorted(known), n=1, cutoff=0)
+        raise SettingsError(
+            f"{name}: no such setting; did you mean {nearest[0]}? "
+            f"Known are {', '.join(sorted(known))}"
+        )
+    values = {name.removeprefix(PREFIX).lower(): value for name, value in ours.items() if value}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        field = str(first["loc"][0])
+        raise SettingsError(
+            f"{variable_of(field)}: {first['msg']}; {Settings.model_fields[field].description}"
+        ) from None  # The original shows the value, which may be a secret.
+
+
+def variable_of(field: str) -> str:
+    """The environment variable of a field."""
+    return PREFIX + field.upper()
+
+
+def settings_lines(settings: Settings) -> list[SettingLine]:
+    """Every setting with its value, default and meaning, in the order of the class."""
+    return [
+        SettingLine(
+            name=variable_of(name),
+            value=_shown(getattr(settings, name)),
+            default=_shown(field.default),
+            is_set=name in settings.model_fields_set,
+            meaning=field.description or "",
+        )
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, tuple):
+        return " ".join(str(item) for item in value) or "none"
+    return "none" if value is None else str(value)
