@@ -5,6 +5,9 @@ Three rules keep a row equal to the bit whether it is computed on one session, o
 bars so far: sums that run across sessions are sums of integers; a rolling kernel over floats either
 runs inside one session (`.over`) or holds no state between rows; and a row reads only rows above it
 of its own session.
+
+A fourth is a habit: multiply by `1 / n`, never divide by a number. Polars divides a column by the
+number's reciprocal, but a frame of one row, a live session's first bar, by the number itself.
 """
 
 from collections.abc import Callable
@@ -128,8 +131,9 @@ def vw_deviation(mean_gap: str, mean_gap_squared: str) -> pl.Expr:
 
     Reads the volume-weighted means of `typical_gap` and of its square.
     """
-    variance = (pl.col(mean_gap_squared) - pl.col(mean_gap).pow(2)).clip(lower_bound=0)
-    return (variance.sqrt() / 3).clip(lower_bound=VWAP_DEVIATION_TICKS_MIN)
+    mean = pl.col(mean_gap)
+    variance = (pl.col(mean_gap_squared) - mean * mean).clip(lower_bound=0)
+    return (variance.sqrt() * (1 / 3)).clip(lower_bound=VWAP_DEVIATION_TICKS_MIN)
 
 
 def floored(column: str, floor: float = 1.0) -> pl.Expr:
@@ -189,11 +193,11 @@ def _wilder_atr(length: int) -> pl.Expr:
     ranges, bar = pl.col("true_range_ticks"), pl.col("session_bar")
     started = (
         pl.when("_starts_from_seed")
-        .then((pl.col("atr_seed_ticks") * (length - 1) + ranges) / length)
+        .then((pl.col("atr_seed_ticks") * (length - 1) + ranges) * (1 / length))
         .when(pl.col("_is_seeded") | (bar >= length))
         .then(ranges)
         .when(bar == length - 1)
-        .then(pl.col("_true_range_sum") / length)
+        .then(pl.col("_true_range_sum") * (1 / length))
     )
     return started.ewm_mean(alpha=1 / length, adjust=False).over("session_key")
 

@@ -149,7 +149,8 @@ def _change_deviation(data: DataRules) -> pl.Expr:
     change = pl.col("close_ticks") - pl.col("close_ticks").gather(first)
     total = pl.col("_change_squared_total")
     squares = total - total.gather(first)
-    deviation = (squares / count - (change / count).pow(2)).clip(lower_bound=0).sqrt()
+    mean = change / count
+    deviation = (squares / count - mean * mean).clip(lower_bound=0).sqrt()
     return pl.when(pl.col("session_bar") >= VOLUME_BARS_MIN).then(deviation)
 
 

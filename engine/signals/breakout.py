@@ -112,7 +112,7 @@ def sweep_reversal_score(_: Rules) -> pl.Expr:
     Decays 1, ⅔, ⅓ over the next two bars; the newest sweep counts; 0 without one.
     """
     first = (pl.col("_sweep") / pl.col("_atr_14")).clip(-1, 1).gather(pl.col("_sweep_row"))
-    share = 1 - (pl.col("_row") - pl.col("_sweep_row")) / SWEEP_BARS
+    share = 1 - (pl.col("_row") - pl.col("_sweep_row")) * (1 / SWEEP_BARS)
     return pl.when(pl.col("session_bar") >= BREAK_BARS).then((first * share).fill_null(0.0))
 
 

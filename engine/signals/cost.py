@@ -34,13 +34,13 @@ def friction_ticks(rules: Rules) -> pl.Expr:
 @signal(number=25, unit=Unit.TICKS, low=0, high=1, needs=("spread_ticks",))
 def spread_tickiness(_: Rules) -> pl.Expr:
     """1 at a spread of one tick, 0 at three or more, linear; null without a usable quote."""
-    return 1 - (pl.col("spread_ticks") - 1) / (SPREAD_TICKS_WORST - 1)
+    return 1 - (pl.col("spread_ticks") - 1) * (1 / (SPREAD_TICKS_WORST - 1))
 
 
 @signal(number=26, unit=Unit.SHARE, low=0, high=1, needs=("slippage_ticks",))
 def slippage_risk(_: Rules) -> pl.Expr:
     """1 − expected slippage per side over 6 ticks; 1 is free."""
-    return 1 - pl.col("slippage_ticks") / SLIPPAGE_TICKS_WORST
+    return 1 - pl.col("slippage_ticks") * (1 / SLIPPAGE_TICKS_WORST)
 
 
 @signal(number=27, unit=Unit.SHARE, low=0, high=1, needs=("friction_ticks", "atr_14_ticks"))

@@ -89,4 +89,4 @@ def herding_score(_: Rules) -> pl.Expr:
     An unchanged close ends a run.
     """
     participation = 0.5 + 0.5 / 3 * pl.col("_volume_surge")
-    return pl.col("_signed_run") / HERD_BARS * participation
+    return pl.col("_signed_run") * (1 / HERD_BARS) * participation

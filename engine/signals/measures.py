@@ -43,7 +43,7 @@ def _vwap() -> Passes:
             (total_since("_gap_squared_volume", "_start") / traded).alias("_mean_gap_squared"),
         ),
         (
-            (pl.col("_session_open_ticks") + pl.col("_mean_gap") / 3).alias("vwap_ticks"),
+            (pl.col("_session_open_ticks") + pl.col("_mean_gap") * (1 / 3)).alias("vwap_ticks"),
             vw_deviation("_mean_gap", "_mean_gap_squared").alias("vwap_deviation_ticks"),
         ),
         (
@@ -105,7 +105,7 @@ def _sums() -> Passes:
             total_since("_path", "_from_30").alias("_path_sum"),
             *(
                 pl.when(has_effort)
-                .then(total_since(name, "_from_20") / EFFORT_BARS)
+                .then(total_since(name, "_from_20") * (1 / EFFORT_BARS))
                 .alias(f"_{name}_mean")
                 for name in ("volume", "true_range_ticks")
             ),

@@ -55,5 +55,5 @@ def lunch_void_gate(rules: Rules) -> pl.Expr:
 def close_magnet_index(_: Rules) -> pl.Expr:
     """In the last hour, the pull of VWAP: logistic(1 − |vwap_z| + vol_z / 2); 0 before it."""
     is_closing = pl.col("session_minutes") - pl.col("minute") <= CLOSING_MINUTES
-    pull = logistic(1 - pl.col("vwap_z").abs() + pl.col("vol_z") / 2)
+    pull = logistic(1 - pl.col("vwap_z").abs() + pl.col("vol_z") * 0.5)
     return pl.when(is_closing).then(pull).otherwise(0.0)

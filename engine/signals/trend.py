@@ -26,7 +26,7 @@ def hhll_trend_strength(_: Rules) -> pl.Expr:
     lower low.
     """
     return pl.when(pl.col("session_bar") >= TREND_BARS).then(
-        2 * pl.col("_structure_sum") / TREND_BARS
+        pl.col("_structure_sum") * (2 / TREND_BARS)
     )
 
 

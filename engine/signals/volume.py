@@ -56,7 +56,7 @@ def effort_vs_result(_: Rules) -> pl.Expr:
     """
     effort = pl.col(_VOLUME) / floored("_volume_mean")
     result = pl.col(_RANGE) / floored("_true_range_ticks_mean")
-    return (effort - result) / 2
+    return (effort - result) * 0.5
 
 
 @companion(needs=("vol_z",))
@@ -77,7 +77,7 @@ def _volume_surge(_: Rules) -> pl.Expr:
 def range_expansion_on_volume(_: Rules) -> pl.Expr:
     """Sign of the body x true range in excess of ATR30 x positive volume z / 2."""
     expansion = (pl.col(_RANGE) / pl.col("_atr_30") - 1).clip(lower_bound=0)
-    size = expansion * pl.col("_volume_surge") / 2
+    size = expansion * pl.col("_volume_surge") * 0.5
     # A falling bar times nothing would be −0.0, and the journal would show it.
     return pl.when(size > 0).then(size * pl.col("_body_sign")).otherwise(size)
 
@@ -122,7 +122,7 @@ def consecutive_high_vol_bars(_: Rules) -> pl.Expr:
     """Number of bars in a row, up to this one, with volume z above 1; full at 5."""
     last_other = pl.when(~(pl.col("vol_z") > 1)).then(pl.col("_row")).forward_fill()
     before = pl.max_horizontal(last_other, pl.col("_start") + VOLUME_BARS_MIN - 2)
-    run = (pl.col("_row") - before) / HIGH_VOLUME_RUN_BARS
+    run = (pl.col("_row") - before) * (1 / HIGH_VOLUME_RUN_BARS)
     return pl.when(pl.col("vol_z").is_not_null()).then(run)
 
 

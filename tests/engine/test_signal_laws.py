@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from small_market import RULES, bar, bars_of, contexts_of, random_bars, seen, some_sessions
 
@@ -63,12 +63,35 @@ def columns_that_need_company(
 
 @settings(max_examples=25)
 @given(bars=markets, cut=cuts)
+@example(bars=random_bars(8, SESSIONS), cut=151)
 def test_no_row_changes_when_later_bars_are_known(bars: pl.DataFrame, cut: int) -> None:
     contexts = contexts_of(bars, SESSIONS)
 
     late = columns_that_look_ahead(seen, bars, contexts, min(cut, bars.height - 1))
 
     assert late == []
+
+
+def first_bars_that_need_company(compute: Compute) -> list[str]:
+    """Columns in which a frame of one bar, a session's first, differs from the batch."""
+    sessions = some_sessions(60)
+    bars = random_bars(11, sessions, bars=40)
+    contexts = contexts_of(bars, sessions)
+    batch = without_key(compute(bars, contexts)).filter(pl.col("session_bar") == 0)
+    first = bars.group_by("session_date", maintain_order=True).first().select(bars.columns)
+    alone = [compute(first.slice(n, 1), contexts.slice(n, 1)) for n in range(len(sessions))]
+    return changed_columns(batch, without_key(pl.concat(alone)))
+
+
+def test_the_first_bar_of_a_session_alone_equals_the_batch_to_the_bit() -> None:
+    assert first_bars_that_need_company(seen) == []
+
+
+def test_a_planted_division_by_a_number_is_caught() -> None:
+    def divided(bars: pl.DataFrame, contexts: pl.DataFrame) -> pl.DataFrame:
+        return seen(bars, contexts).with_columns(third=pl.col("vwap_ticks") / 3)
+
+    assert first_bars_that_need_company(divided) == ["third"]
 
 
 @pytest.mark.parametrize(
