@@ -60,7 +60,7 @@ CALENDAR: Final = {
 }
 
 DATA: Final = {
-    "data.penalties.*": _SHARE,
+    "data.penalties.*": _ceiling("0.05", 1),
     "data.window_bars": _ceiling(10, 390),
     "data.missing_gap_seconds": _ceiling(60, 120),
     "data.stuck_feed_bars": _ceiling(2, 5),
