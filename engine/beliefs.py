@@ -6,6 +6,7 @@ toward where each session starts, and the *effective* belief of that bar is null
 gate.
 """
 
+from collections.abc import Sequence
 from math import exp
 from typing import Final
 
@@ -70,10 +71,13 @@ def _passes(rules: Rules) -> Passes:
     return (
         *_evidence_passes(beliefs),
         tuple(_likelihood(prefix, constraint, beliefs) for prefix, constraint in every),
-        tuple(_belief(prefix, constraint) for prefix, constraint in every),
+        (
+            *(_belief(prefix, constraint) for prefix, constraint in every),
+            *(_applicability(constraint, beliefs) for constraint in beliefs.constraints),
+        ),
         (
             *(_change(prefix, constraint) for prefix, constraint in every),
-            *(_effective(prefix, constraint, beliefs) for prefix, constraint in every),
+            *(_effective(prefix, constraint) for prefix, constraint in every),
         ),
         tuple(_instability(prefix, beliefs) for prefix, _ in every),
     )
@@ -91,12 +95,27 @@ def _parts(constraint: ConstraintRules) -> tuple[pl.Expr, ...]:
     name, terms = constraint.id.lower(), constraint.evidence
     turning = [_weighted(term) for term in terms if _turns(term)]
     steady = [_weighted(term) for term in terms if not _turns(term)]
-    present = [pl.col(term.signal).is_not_null() * abs(term.weight) for term in terms]
+    present = [
+        pl.when(pl.col(term.signal).is_not_null()).then(abs(term.weight)).otherwise(0.0)
+        for term in terms
+    ]
     return (
-        pl.sum_horizontal(pl.lit(0.0), *turning).alias(f"_{name}_turning"),
-        pl.sum_horizontal(pl.lit(0.0), *steady).alias(f"_{name}_steady"),
-        (pl.sum_horizontal(present) / _total_weight(constraint)).alias(f"{name}_coverage"),
+        _in_order(turning).alias(f"_{name}_turning"),
+        _in_order(steady).alias(f"_{name}_steady"),
+        (_in_order(present) * (1.0 / _total_weight(constraint))).alias(f"{name}_coverage"),
     )
+
+
+def _in_order(terms: Sequence[pl.Expr]) -> pl.Expr:
+    """Sum from left to right, nulls as nothing.
+
+    Polars sums horizontally in an order that depends on the threads and on which columns are null,
+    and a float sum depends on its order: the same bar would differ in its last bit from run to run.
+    """
+    total = pl.lit(0.0)
+    for term in terms:
+        total = total + term.fill_null(0.0)
+    return total
 
 
 def _total_weight(constraint: ConstraintRules) -> float:
@@ -139,7 +158,7 @@ def _evidence(constraint: ConstraintRules) -> tuple[pl.Expr, ...]:
     present = pl.when(coverage > 0).then(coverage * _total_weight(constraint))
     turning, steady = pl.col(f"_{name}_turning"), pl.col(f"_{name}_steady")
     return tuple(
-        ((steady + int(side) * turning) / present).alias(f"{prefix}_evidence")
+        ((steady + int(side) * turning) * (1.0 / present)).alias(f"{prefix}_evidence")
         for prefix, side in streams(constraint)
     )
 
@@ -178,12 +197,15 @@ def _instability(prefix: str, beliefs: BeliefRules) -> pl.Expr:
     return change.over("session_key").alias(f"{prefix}_instability")
 
 
-def _effective(prefix: str, constraint: ConstraintRules, beliefs: BeliefRules) -> pl.Expr:
-    """The belief where its question applies, less where data is doubtful; null if unknown."""
-    trust = (pl.col("dvs") / beliefs.applicability_dvs_min).clip(upper_bound=1.0)
+def _applicability(constraint: ConstraintRules, beliefs: BeliefRules) -> pl.Expr:
+    """0 outside the constraint's phases, less than 1 where data is doubtful."""
+    trust = (pl.col("dvs") * (1.0 / beliefs.applicability_dvs_min)).clip(upper_bound=1.0)
     applies = pl.col("session_phase").is_in([float(phase) for phase in constraint.phases])
-    return (
-        pl.when(pl.col(f"{prefix}_likelihood").is_not_null())
-        .then(pl.when(applies).then(pl.col(f"{prefix}_belief") * trust).otherwise(0.0))
-        .alias(f"{prefix}_effective")
-    )
+    return pl.when(applies).then(trust).otherwise(0.0).alias(f"_{constraint.id.lower()}_applies")
+
+
+def _effective(prefix: str, constraint: ConstraintRules) -> pl.Expr:
+    """The belief as far as its question applies; null where the likelihood is unknown."""
+    applied = pl.col(f"{prefix}_belief") * pl.col(f"_{constraint.id.lower()}_applies")
+    is_known = pl.col(f"{prefix}_likelihood").is_not_null()
+    return pl.when(is_known).then(applied).alias(f"{prefix}_effective")

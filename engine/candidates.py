@@ -14,17 +14,17 @@ from engine.beliefs import SIDE_NAMES, streams
 from engine.gates import (
     bar_step,
     first_no,
+    is_vetoed,
     lockout_memory,
     minutes_to_close,
     step_of,
 )
 from engine.ladder import LADDER, PASSED, Reason
 from engine.measures import Passes, add_passes, per_rules
-from engine.near_miss import step_if_believed
 from engine.rules import Rules, TemplateRules
-from engine.scores import bar_theta, biases, edge_and_theta, euc, prior_p_win
+from engine.scores import bar_theta, biases, edge, euc, prior_p_win, theta
 from engine.strategies.protocol import Strategy
-from engine.strategies.registry import templates, vetoes
+from engine.strategies.registry import templates
 from engine.units import Side
 
 SETUP_COLUMNS: Final[Mapping[str, pl.DataType]] = {
@@ -42,6 +42,7 @@ SETUP_COLUMNS: Final[Mapping[str, pl.DataType]] = {
 }
 """What each template adds, under its id in lower case: `k1_side`, `k1_stop_ticks`, …"""
 
+_OF_A_SETUP: Final = ("stop_ticks", "target_ticks", "instability", "p_win", "edge", "theta", "euc")
 _SCRATCH: Final = "^_.*$"
 _REASONS: Final = pl.Series([*(reason.value for reason in LADDER), None], dtype=pl.String)
 
@@ -49,11 +50,15 @@ _REASONS: Final = pl.Series([*(reason.value for reason in LADDER), None], dtype=
 def add_candidates(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     """Every template's setup and score, and the bar's first market-only no.
 
-    Per template the columns of `SETUP_COLUMNS`: `side` is 0 without a setup, and then all numbers
-    are null but `belief`, the more believed side's. Per bar: `minutes_to_close`, `market_step` (an
-    index into `LADDER`, `PASSED` if none), `has_setup`, `may_enter` and `minutes_since_…` for each
-    lockout. Scores assume EQS = 1 and a learning modifier of 1. Reads quality, signals, beliefs and
-    the context's `session_minutes`.
+    Per template the columns of `SETUP_COLUMNS`. `side` is 0 without a setup, and then the numbers
+    are null but `belief`, the more believed side's. `reason` is the template's own first no, null
+    for none. `step_if_believed` is the ladder step it would have reached had its belief come up to
+    its minimum: `PASSED` when belief is all that is missing, `NO_CANDIDATE` where its geometry
+    names no side.
+
+    Per bar: `minutes_to_close`, `market_step` (an index into `LADDER`, `PASSED` if none),
+    `has_setup`, `may_enter`, and the `minutes_since_…` of each lockout. Scores assume EQS = 1 and a
+    learning modifier of 1. Reads quality, signals, beliefs and the context's `session_minutes`.
     """
     frame = add_passes(frame, _passes(rules))
     return frame.drop(pl.selectors.matches(_SCRATCH))
@@ -61,80 +66,58 @@ def add_candidates(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame:
 
 @per_rules
 def _passes(rules: Rules) -> Passes:
-    """The stages of the computation; each reads only columns of the stages before it."""
-    found = templates(rules)
-    blocks = rules.strategies.templates
+    """The stages of the computation; each reads only columns of the stages before it.
+
+    Columns that start with `_` belong to the geometry, whatever is believed; a setup takes its
+    numbers from them.
+    """
+    found, blocks = templates(rules), rules.strategies.templates
     names = [block.id.lower() for block in blocks]
     return (
         (
             minutes_to_close().alias("minutes_to_close"),
             *lockout_memory(rules),
-            *(_geometry(template, rules) for template in found),
+            *(column for template in found for column in template.detect(rules).columns),
         ),
+        (*(_seen(template, rules) for template in found),),
         (
             bar_step(rules).alias("_bar_step"),
             bar_theta(rules).alias("_theta"),
             *(biases(rules, side).alias(f"_biases_{SIDE_NAMES[side]}") for side in Side),
             is_vetoed(rules).alias("_is_vetoed"),
-            *(_believed(block, rules) for block in blocks),
+            *(_belief(block, rules) for block in blocks),
             *(_stop(template, rules) for template in found),
         ),
-        tuple(_target(template, rules) for template in found),
-        tuple(_side(block) for block in blocks),
+        (
+            *(_target(template, rules) for template in found),
+            *(_believed(block) for block in blocks),
+            *(_instability(block, rules) for block in blocks),
+        ),
+        (
+            *(_side(block) for block in blocks),
+            *(prior_p_win(name, rules).alias(f"_{name}_p_win") for name in names),
+        ),
         (
             _has_conflict(names).alias("_has_conflict"),
             pl.any_horizontal(pl.col(f"{name}_side") != 0 for name in names).alias("has_setup"),
-            *(expression for block in blocks for expression in _setup(block, rules)),
+            *(edge(name).alias(f"_{name}_edge") for name in names),
         ),
-        tuple(expression for name in names for expression in edge_and_theta(name, rules)),
-        tuple(euc(name, rules) for name in names),
         tuple(
-            step
-            for block in blocks
-            for step in (_template_step(block, rules), step_if_believed(block, rules))
+            score
+            for name in names
+            for score in (
+                theta(name, rules).alias(f"_{name}_theta"),
+                euc(name, rules).alias(f"_{name}_euc"),
+            )
         ),
+        tuple(_step_if_believed(block, rules) for block in blocks),
+        tuple(_step(block) for block in blocks),
         (
-            *(_reason_name(pl.col(f"_{name}_step")).alias(f"{name}_reason") for name in names),
             _market_step(names).alias("market_step"),
+            *(column for name in names for column in _setup(name)),
         ),
         ((pl.col("market_step") == PASSED).alias("may_enter"),),
     )
-
-
-def _geometry(template: Strategy, rules: Rules) -> pl.Expr:
-    """Side that the template's setup names, before its belief is asked; 0 for none."""
-    side = template.detect(rules).side.cast(pl.Int8).fill_null(0)
-    return side.alias(f"_{template.id.lower()}_seen")
-
-
-def _by_side(name: str, long: pl.Expr, short: pl.Expr, otherwise: pl.Expr | None) -> pl.Expr:
-    seen = pl.col(f"_{name}_seen")
-    return pl.when(seen > 0).then(long).when(seen < 0).then(short).otherwise(otherwise)
-
-
-def _believed(block: TemplateRules, rules: Rules) -> pl.Expr:
-    """Effective belief of the setup's side; without one, the more believed side's."""
-    long, short = (pl.col(f"{prefix}_effective") for prefix in _prefixes(block, rules))
-    name = block.id.lower()
-    return _by_side(name, long, short, pl.max_horizontal(long, short)).alias(f"{name}_belief")
-
-
-def _prefixes(block: TemplateRules, rules: Rules) -> list[str]:
-    """Column prefixes of the template's constraint, long and short."""
-    constraint = next(c for c in rules.beliefs.constraints if c.id == block.constraint)
-    return [prefix for prefix, _ in streams(constraint)]
-
-
-def _stop(template: Strategy, rules: Rules) -> pl.Expr:
-    """Whole ticks the stop needs on the setup's side, never below the contract's minimum."""
-    name = template.id.lower()
-    return stop_ticks(template, pl.col(f"_{name}_seen"), rules).alias(f"_{name}_stop")
-
-
-def _target(template: Strategy, rules: Rules) -> pl.Expr:
-    name = template.id.lower()
-    seen, stop = pl.col(f"_{name}_seen"), pl.col(f"_{name}_stop")
-    return target_ticks(template, seen, stop, rules).alias(f"_{name}_target")
 
 
 def stop_ticks(template: Strategy, side: pl.Expr, rules: Rules) -> pl.Expr:
@@ -148,13 +131,57 @@ def target_ticks(template: Strategy, side: pl.Expr, stop: pl.Expr, rules: Rules)
     return template.detect(rules).target_ticks(side, stop).ceil().cast(pl.Int32)
 
 
+def _seen(template: Strategy, rules: Rules) -> pl.Expr:
+    """Side that the template's geometry names, before its belief is asked; 0 for none."""
+    side = template.detect(rules).side.cast(pl.Int8).fill_null(0)
+    return side.alias(f"_{template.id.lower()}_seen")
+
+
+def _stop(template: Strategy, rules: Rules) -> pl.Expr:
+    name = template.id.lower()
+    return stop_ticks(template, pl.col(f"_{name}_seen"), rules).alias(f"_{name}_stop_ticks")
+
+
+def _target(template: Strategy, rules: Rules) -> pl.Expr:
+    name = template.id.lower()
+    seen, stop = pl.col(f"_{name}_seen"), pl.col(f"_{name}_stop_ticks")
+    return target_ticks(template, seen, stop, rules).alias(f"_{name}_target_ticks")
+
+
+def _of_sides(block: TemplateRules, rules: Rules, what: str) -> list[pl.Expr]:
+    """A column of the template's constraint, long and short."""
+    constraint = next(c for c in rules.beliefs.constraints if c.id == block.constraint)
+    return [pl.col(f"{prefix}_{what}") for prefix, _ in streams(constraint)]
+
+
+def _belief(block: TemplateRules, rules: Rules) -> pl.Expr:
+    """Effective belief of the geometry's side; without one, the more believed side's."""
+    name, (long, short) = block.id.lower(), _of_sides(block, rules, "effective")
+    seen = pl.col(f"_{name}_seen")
+    stronger = pl.max_horizontal(long, short)
+    belief = pl.when(seen > 0).then(long).when(seen < 0).then(short).otherwise(stronger)
+    return belief.alias(f"{name}_belief")
+
+
+def _believed(block: TemplateRules) -> pl.Expr:
+    """The belief, or the least that would do."""
+    name = block.id.lower()
+    return pl.max_horizontal(f"{name}_belief", pl.lit(block.belief_min)).alias(f"_{name}_belief")
+
+
+def _instability(block: TemplateRules, rules: Rules) -> pl.Expr:
+    name, (long, short) = block.id.lower(), _of_sides(block, rules, "instability")
+    of_side = pl.when(pl.col(f"_{name}_seen") > 0).then(long).otherwise(short)
+    return of_side.alias(f"_{name}_instability")
+
+
 def _side(block: TemplateRules) -> pl.Expr:
-    """The setup's side where it is believed and its bracket is known, else 0."""
+    """The setup's side: that of a geometry with a known bracket and enough belief, else 0."""
     name = block.id.lower()
     is_setup = (
         (pl.col(f"{name}_belief") >= block.belief_min)
-        & pl.col(f"_{name}_stop").is_not_null()
-        & pl.col(f"_{name}_target").is_not_null()
+        & pl.col(f"_{name}_stop_ticks").is_not_null()
+        & pl.col(f"_{name}_target_ticks").is_not_null()
     )
     side = pl.when(is_setup).then(pl.col(f"_{name}_seen")).otherwise(pl.lit(0, dtype=pl.Int8))
     return side.alias(f"{name}_side")
@@ -163,57 +190,41 @@ def _side(block: TemplateRules) -> pl.Expr:
 def _has_conflict(names: list[str]) -> pl.Expr:
     """Do setups of opposite sides meet on this bar?"""
     sides = [pl.col(f"{name}_side") for name in names]
-    return (pl.max_horizontal(sides) > 0) & (pl.min_horizontal(sides) < 0)
+    return pl.any_horizontal(side > 0 for side in sides) & pl.any_horizontal(
+        side < 0 for side in sides
+    )
 
 
-def _setup(block: TemplateRules, rules: Rules) -> list[pl.Expr]:
-    """Stop, target, instability and prior probability of the setup; null where there is none."""
-    name = block.id.lower()
-    is_setup = pl.col(f"{name}_side") != 0
-    long, short = (pl.col(f"{prefix}_instability") for prefix in _prefixes(block, rules))
-    stop, target = pl.col(f"_{name}_stop"), pl.col(f"_{name}_target")
-    values = {
-        "stop_ticks": stop,
-        "target_ticks": target,
-        "instability": _by_side(name, long, short, None),
-        "p_win": prior_p_win(stop, target, pl.col(f"{name}_belief"), rules),
-    }
-    return [
-        pl.when(is_setup).then(value).alias(f"{name}_{column}") for column, value in values.items()
-    ]
-
-
-def is_vetoed(rules: Rules) -> pl.Expr:
-    """Does any veto forbid every entry of the bar? An unknown one does."""
-    forbids = [veto.vetoes(rules).fill_null(value=True) for veto in vetoes()]
-    return pl.any_horizontal(pl.lit(value=False), *forbids)
-
-
-def _template_step(block: TemplateRules, rules: Rules) -> pl.Expr:
-    """Ladder step of the setup's first market-only no; without a setup, why there is none."""
+def _step_if_believed(block: TemplateRules, rules: Rules) -> pl.Expr:
+    """Ladder step of the geometry's first market-only no but its belief."""
     name, strategies = block.id.lower(), rules.strategies
-    friction_share = pl.col("friction_ticks") / pl.col(f"{name}_target_ticks")
+    stop, target = pl.col(f"_{name}_stop_ticks"), pl.col(f"_{name}_target_ticks")
     tradability = pl.col(f"{strategies.tradability_constraint.lower()}_effective")
+    friction_share = pl.col("friction_ticks") / target
     gates = (
-        (
-            Reason.STOP_EXCEEDS_RISK_BUDGET,
-            pl.col(f"{name}_stop_ticks") <= rules.constitution.stop_ticks_max,
-        ),
+        (Reason.STOP_EXCEEDS_RISK_BUDGET, stop <= rules.constitution.stop_ticks_max),
         (Reason.BELIEF_TOO_LOW, tradability >= strategies.tradability_belief_min),
-        (Reason.STABILITY_NOT_MET, pl.col(f"{name}_instability") <= block.instability_max),
+        (Reason.STABILITY_NOT_MET, pl.col(f"_{name}_instability") <= block.instability_max),
         (Reason.NOISE_VETO, ~pl.col("_is_vetoed")),
         (Reason.FRICTION_TOO_HIGH, friction_share <= rules.decision.friction_share_max),
-        (Reason.EDGE_SCORE_BELOW_THETA, pl.col(f"{name}_euc") >= pl.col(f"{name}_theta")),
+        (Reason.EDGE_SCORE_BELOW_THETA, pl.col(f"_{name}_euc") >= pl.col(f"_{name}_theta")),
     )
-    sides = [pl.col(f"{prefix}_effective") for prefix in _prefixes(block, rules)]
-    is_believed = pl.max_horizontal(sides) >= block.belief_min
-    without = (
-        pl.when(is_believed)
+    has_bracket = (pl.col(f"_{name}_seen") != 0) & stop.is_not_null() & target.is_not_null()
+    step = pl.when(has_bracket).then(first_no(gates)).otherwise(step_of(Reason.NO_CANDIDATE))
+    return step.alias(f"{name}_step_if_believed")
+
+
+def _step(block: TemplateRules) -> pl.Expr:
+    """Ladder step of the setup's first market-only no; without a setup, why there is none."""
+    name = block.id.lower()
+    step = (
+        pl.when(pl.col(f"{name}_side") != 0)
+        .then(pl.col(f"{name}_step_if_believed"))
+        .when(pl.col(f"{name}_belief") >= block.belief_min)
         .then(step_of(Reason.NO_CANDIDATE))
         .otherwise(step_of(Reason.BELIEF_TOO_LOW))
     )
-    is_setup = pl.col(f"{name}_side") != 0
-    return pl.when(is_setup).then(first_no(gates)).otherwise(without).alias(f"_{name}_step")
+    return step.alias(f"_{name}_step")
 
 
 def _market_step(names: list[str]) -> pl.Expr:
@@ -221,15 +232,23 @@ def _market_step(names: list[str]) -> pl.Expr:
 
     Setups count before templates without one: those only say why there is no setup at all.
     """
-    furthest = pl.max_horizontal(
-        pl.when(pl.col(f"{name}_side") != 0).then(pl.col(f"_{name}_step")) for name in names
-    )
-    without = pl.max_horizontal(f"_{name}_step" for name in names)
-    of_templates = pl.when(pl.col("has_setup")).then(furthest).otherwise(without)
+    steps = [pl.col(f"_{name}_step") for name in names]
+    of_setups = [
+        pl.when(pl.col(f"{name}_side") != 0).then(step)
+        for name, step in zip(names, steps, strict=True)
+    ]
+    furthest = pl.when("has_setup").then(pl.max_horizontal(of_setups))
     own = pl.col("_bar_step")
-    return pl.when(own < PASSED).then(own).otherwise(of_templates)
+    return pl.when(own < PASSED).then(own).otherwise(furthest.otherwise(pl.max_horizontal(steps)))
 
 
-def _reason_name(step: pl.Expr) -> pl.Expr:
-    """The ladder's word for a step, null for `PASSED`."""
-    return pl.lit(_REASONS).gather(step)
+def _setup(name: str) -> list[pl.Expr]:
+    """The setup's numbers, null where there is none, and its reason in the ladder's word."""
+    is_setup = pl.col(f"{name}_side") != 0
+    return [
+        *(
+            pl.when(is_setup).then(pl.col(f"_{name}_{what}")).alias(f"{name}_{what}")
+            for what in _OF_A_SETUP
+        ),
+        pl.lit(_REASONS).gather(pl.col(f"_{name}_step")).alias(f"{name}_reason"),
+    ]

@@ -9,6 +9,7 @@ from engine.beliefs import streams
 from engine.calendar import Phase
 from engine.ladder import PASSED, STEP, Reason
 from engine.rules import Rules
+from engine.strategies.registry import vetoes
 
 _MINUTES_PER_DAY: Final = 24 * 60
 _TRADABLE_PHASES: Final = (
@@ -82,6 +83,12 @@ def lockout_memory(rules: Rules) -> tuple[pl.Expr, ...]:
         _minutes_since(wide).alias("minutes_since_wide"),
         _minutes_since(pl.col("is_shock")).alias("minutes_since_news"),
     )
+
+
+def is_vetoed(rules: Rules) -> pl.Expr:
+    """Does any veto forbid every entry of the bar? An unknown one does."""
+    forbids = [veto.vetoes(rules).fill_null(value=True) for veto in vetoes()]
+    return pl.any_horizontal(pl.lit(value=False), *forbids)
 
 
 def _minutes_since(happened: pl.Expr) -> pl.Expr:

@@ -75,7 +75,8 @@ def outcomes(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     it works: give it partitions, not decades.
     """
     tape = _tape(frame, rules)
-    brackets = frame.select(_brackets(rules))
+    columns = [column for template in templates(rules) for column in template.detect(rules).columns]
+    brackets = frame.with_columns(columns).select(_brackets(rules))
     keys = frame.select("symbol", "session_date", "closes_at", "minute")
     blocks = sorted(rules.strategies.templates, key=lambda block: block.id)
     longest = max(block.time_stop_minutes for block in blocks)

@@ -16,40 +16,41 @@ _MONDAY: Final = 1
 _FRIDAY: Final = 5
 
 
-def prior_p_win(stop: pl.Expr, target: pl.Expr, belief: pl.Expr, rules: Rules) -> pl.Expr:
+def prior_p_win(name: str, rules: Rules) -> pl.Expr:
     """Probability of the target before the stop: a driftless walk's, moved by the belief."""
     beliefs = rules.beliefs
-    driftless = stop / (stop + target)
-    moved = driftless + beliefs.prior_strength * (belief - beliefs.prior_median)
-    return moved.clip(beliefs.p_win_min, beliefs.p_win_max)
+    stop, target = pl.col(f"_{name}_stop_ticks"), pl.col(f"_{name}_target_ticks")
+    moved = beliefs.prior_strength * (pl.col(f"_{name}_belief") - beliefs.prior_median)
+    return (stop / (stop + target) + moved).clip(beliefs.p_win_min, beliefs.p_win_max)
 
 
-def edge_and_theta(name: str, rules: Rules) -> tuple[pl.Expr, ...]:
-    """Edge in R, and the theta that the setup's score has to reach."""
-    p_win, side = pl.col(f"{name}_p_win"), pl.col(f"{name}_side")
-    reward = pl.col(f"{name}_target_ticks") / pl.col(f"{name}_stop_ticks")
-    leaning = pl.when(side > 0).then(pl.col("_biases_long")).otherwise(pl.col("_biases_short"))
-    conflict = pl.col("_has_conflict").cast(pl.Float64) * rules.decision.theta_conflict
-    theta = (pl.col("_theta") + leaning + conflict).clip(
-        rules.decision.theta_min, rules.decision.theta_max
-    )
-    return (
-        (p_win * reward - (1 - p_win)).alias(f"{name}_edge"),
-        pl.when(side != 0).then(theta).alias(f"{name}_theta"),
-    )
+def edge(name: str) -> pl.Expr:
+    """Expected result before uncertainty and cost."""
+    p_win = pl.col(f"_{name}_p_win")
+    reward = pl.col(f"_{name}_target_ticks") / pl.col(f"_{name}_stop_ticks")
+    return p_win * reward - (1 - p_win)
 
 
 def euc(name: str, rules: Rules) -> pl.Expr:
-    """Edge less uncertainty less cost, in R, with EQS = 1 and learning modifier 1."""
+    """Edge less uncertainty less cost, with EQS = 1 and a learning modifier of 1."""
     decision = rules.decision
-    shaken = (pl.col(f"{name}_instability") / decision.instability_scale).clip(upper_bound=1.0)
+    shaken = (pl.col(f"_{name}_instability") / decision.instability_scale).clip(upper_bound=1.0)
     uncertainty = (
         decision.weight_dvs * (1 - pl.col("dvs"))
         + decision.weight_instability * shaken
-        + decision.weight_belief * (1 - pl.col(f"{name}_belief"))
+        + decision.weight_belief * (1 - pl.col(f"_{name}_belief"))
     )
-    cost = pl.col("friction_ticks") / pl.col(f"{name}_stop_ticks")
-    return (pl.col(f"{name}_edge") - uncertainty - cost).alias(f"{name}_euc")
+    cost = pl.col("friction_ticks") / pl.col(f"_{name}_stop_ticks")
+    return pl.col(f"_{name}_edge") - uncertainty - cost
+
+
+def theta(name: str, rules: Rules) -> pl.Expr:
+    """What the score has to reach: the bar's theta, the biases of the side, and a conflict."""
+    decision, is_long = rules.decision, pl.col(f"_{name}_seen") > 0
+    leaning = pl.when(is_long).then(pl.col("_biases_long")).otherwise(pl.col("_biases_short"))
+    conflict = _amount_where(pl.col("_has_conflict"), decision.theta_conflict)
+    total = pl.col("_theta") + leaning + conflict
+    return total.clip(decision.theta_min, decision.theta_max)
 
 
 def bar_theta(rules: Rules) -> pl.Expr:
@@ -93,6 +94,11 @@ def _is_biased(modifier: BiasModifier, side: Side) -> pl.Expr:
 
 def _sum_where(additions: list[tuple[pl.Expr, float]]) -> pl.Expr:
     """Sum of the amounts whose condition holds; an unknown condition adds nothing."""
-    return pl.sum_horizontal(
-        [pl.lit(0.0), *(condition.cast(pl.Float64) * amount for condition, amount in additions)]
-    )
+    total = pl.lit(0.0)
+    for condition, amount in additions:
+        total += _amount_where(condition, amount)
+    return total
+
+
+def _amount_where(condition: pl.Expr, amount: float) -> pl.Expr:
+    return pl.when(condition).then(amount).otherwise(0.0)

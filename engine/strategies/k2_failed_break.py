@@ -13,8 +13,9 @@ class FailedBreak(Template):
     def detect(self, rules: Rules) -> Detection:
         """A failed break stays a setup for a few bars."""
         return beyond_extreme(
-            "failed_break",
-            "failed_break_extreme_ticks",
+            self.id.lower(),
+            event="failed_break",
+            extreme="failed_break_extreme_ticks",
             bars=int(self.setting(rules, "setup_bars")),
             beyond_ticks=self.setting(rules, "stop_beyond_ticks"),
             target_r=self.rules(rules).target_r,

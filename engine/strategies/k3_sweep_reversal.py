@@ -13,8 +13,9 @@ class SweepReversal(Template):
     def detect(self, rules: Rules) -> Detection:
         """A rejected sweep stays a setup for a bar or two."""
         return beyond_extreme(
-            "sweep_reversal_score",
-            "sweep_extreme_ticks",
+            self.id.lower(),
+            event="sweep_reversal_score",
+            extreme="sweep_extreme_ticks",
             bars=int(self.setting(rules, "setup_bars")),
             beyond_ticks=self.setting(rules, "stop_beyond_ticks"),
             target_r=self.rules(rules).target_r,

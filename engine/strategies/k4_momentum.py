@@ -4,7 +4,7 @@ import polars as pl
 
 from engine.rules import Rules
 from engine.strategies.protocol import Detection
-from engine.strategies.template import Template, recent
+from engine.strategies.template import Template, within
 
 
 class Momentum(Template):
@@ -18,11 +18,10 @@ class Momentum(Template):
         breakout_min = self.setting(rules, "breakout_min")
         stop_atr = self.setting(rules, "stop_atr")
         target_r = self.rules(rules).target_r
-        is_break = pl.any_horizontal(
-            pl.col(signal).abs().ge(breakout_min).fill_null(value=False)
-            for signal in ("breakout_distance_n", "opening_range_break")
+        breaks = ("breakout_distance_n", "opening_range_break")
+        is_fresh = pl.any_horizontal(
+            within(pl.col(signal).abs() >= breakout_min, bars) for signal in breaks
         )
-        is_fresh = recent(is_break.cast(pl.Int8), pl.lit(1), bars) == 1
         return Detection(
             side=pl.when(is_fresh).then(pl.col("hhll_trend_strength").sign()),
             stop_ticks=lambda _side: stop_atr * pl.col("atr_14_ticks"),

@@ -38,9 +38,11 @@ class Detection:
     `side` is the sign of the setup's geometry (0 or null: none), before any belief is asked.
     `stop_ticks(side)` is the distance from the close that the stop needs, not yet rounded up or
     floored; null where that side has none. `target_ticks(side, stop)` is the distance of the target
-    for a stop in whole ticks; a fraction is rounded up.
+    for a stop in whole ticks; a fraction is rounded up. `columns` are computed first, for the
+    others to read; their names start with `_` and the template's id.
     """
 
+    columns: tuple[pl.Expr, ...] = ()
     side: pl.Expr
     stop_ticks: Callable[[pl.Expr], pl.Expr]
     target_ticks: Callable[[pl.Expr, pl.Expr], pl.Expr]

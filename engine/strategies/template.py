@@ -140,28 +140,42 @@ def _ceil(ticks: float) -> int:
     return -int(-ticks // 1)
 
 
-def recent(event: pl.Expr, value: pl.Expr, bars: int) -> pl.Expr:
-    """`value` at the newest of the last `bars` bars, this one included, with `event` ≠ 0."""
-    marked = pl.when(event != 0).then(value)
-    return marked.forward_fill(limit=bars - 1).over("session_key") if bars > 1 else marked
+def recent(event: str, value: pl.Expr, bars: int) -> pl.Expr:
+    """`value` of the newest of the last `bars` bars, this one included, with `event` ≠ 0."""
+    marked = pl.when(pl.col(event) != 0).then(value)
+    return pl.coalesce(
+        pl.when(pl.col("session_bar") >= back).then(marked.shift(back)) if back else marked
+        for back in range(bars)
+    )
+
+
+def within(happened: pl.Expr, bars: int) -> pl.Expr:
+    """Did it happen on one of the last `bars` bars of the session, this one included?"""
+    return pl.any_horizontal(
+        happened.shift(back) & (pl.col("session_bar") >= back) if back else happened
+        for back in range(bars)
+    )
 
 
 def beyond_extreme(
-    event: str, extreme: str, bars: int, beyond_ticks: float, target_r: float
+    name: str, *, event: str, extreme: str, bars: int, beyond_ticks: float, target_r: float
 ) -> Detection:
     """Trade away from an extreme that did not hold: stop beyond it, target in stops.
 
     Once a close is past the extreme after all, there is nothing to put the stop behind.
     """
-    side_seen = recent(pl.col(event), pl.col(event).sign(), bars)
-    extreme_seen = recent(pl.col(event), pl.col(extreme), bars)
+    away, reached = pl.col(f"_{name}_away"), pl.col(f"_{name}_reached_ticks")
 
     def stop_ticks(side: pl.Expr) -> pl.Expr:
-        inside = side * (pl.col("close_ticks") - extreme_seen)
-        return pl.when((side_seen == side) & (inside >= 0)).then(inside + beyond_ticks)
+        inside = side * (pl.col("close_ticks") - reached)
+        return pl.when((away == side) & (inside >= 0)).then(inside + beyond_ticks)
 
     return Detection(
-        side=side_seen,
+        columns=(
+            recent(event, pl.col(event).sign(), bars).alias(f"_{name}_away"),
+            recent(event, pl.col(extreme), bars).alias(f"_{name}_reached_ticks"),
+        ),
+        side=away,
         stop_ticks=stop_ticks,
         target_ticks=lambda _side, stop: target_r * stop,
     )
