@@ -7,14 +7,13 @@ outside regular hours, and `CheckedBars` refuses to exist when the three do not 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from fractions import Fraction
 from typing import Final
 
-import numpy as np
 import polars as pl
 
 from engine.calendar import Session
 from engine.errors import CalendarError, SourceError
+from engine.grid import TICKS_ABS_MAX, exact_number, whole_ticks
 from engine.instrument import Instrument
 
 UTC_INSTANT: Final = pl.Datetime("us", "UTC")
@@ -70,10 +69,6 @@ a row without a readable time the date of the row before it in the source.
 
 _DAY_US: Final = 86_400_000_000
 _REGULAR_MINUTES: Final = 390
-_TICKS_ABS_MAX: Final = 2**31 - 1
-_DIGITS_MAX: Final = 15  # Up to here decimal text and its nearest double are one to one.
-_NUMBER: Final = r"^[+-]?\d+(\.\d*)?$"
-_MISSING_TEXT: Final = ("", "nan", "null", "none")
 
 
 class RejectReason(StrEnum):
@@ -222,10 +217,11 @@ def _judged(rows: pl.DataFrame, instrument: Instrument) -> pl.DataFrame:
     """Add the ticks of every price and the reason of every row, null for a bar."""
     schema = rows.schema
     numbers = rows.with_columns(
-        _number(name, schema[name]).alias(f"{name}_number") for name in (*PRICES, *QUOTES, *COUNTS)
+        exact_number(name, schema[name]).alias(f"{name}_number")
+        for name in (*PRICES, *QUOTES, *COUNTS)
     )
     ticks = numbers.with_columns(
-        _ticks(numbers[f"{name}_number"], instrument).alias(f"{name}_ticks")
+        whole_ticks(numbers[f"{name}_number"], instrument).alias(f"{name}_ticks")
         for name in (*PRICES, *QUOTES)
     )
     reasons = [
@@ -234,56 +230,13 @@ def _judged(rows: pl.DataFrame, instrument: Instrument) -> pl.DataFrame:
     return _without_second_bars(ticks.with_columns(reason=pl.coalesce(reasons)))
 
 
-def _number(name: str, dtype: pl.DataType) -> pl.Expr:
-    """Float64 of a column: null when missing, NaN when it is not an exact finite number.
-
-    Text of more than 15 digits is not exact: two of them could share one double.
-    """
-    column = pl.col(name)
-    if dtype.is_float():
-        value = column.cast(pl.Float64).fill_nan(None)
-        return pl.when(value.is_infinite()).then(float("nan")).otherwise(value)
-    if dtype.is_integer() or dtype == pl.Null():
-        return column.cast(pl.Float64)
-    text = column.cast(pl.String).str.strip_chars()
-    digits = (
-        text.str.replace(r"(\.\d*?)0+$", "$1")
-        .str.replace_all(r"[+\-.]", "")
-        .str.strip_chars_start("0")
-        .str.len_chars()
-    )
-    is_exact = text.str.contains(_NUMBER) & (digits <= _DIGITS_MAX)
-    return (
-        pl.when(text.is_null() | text.str.to_lowercase().is_in(_MISSING_TEXT))
-        .then(pl.lit(None, pl.Float64))
-        .when(is_exact)
-        .then(text.cast(pl.Float64, strict=False))
-        .otherwise(float("nan"))
-    )
-
-
-def _ticks(points: pl.Series, instrument: Instrument) -> pl.Series:
-    """Int32 ticks of prices, null where one is not exactly a whole number of ticks.
-
-    With the tick as a fraction n/d, `ticks·n/d` is one correctly rounded division, hence the double
-    nearest to the decimal price: a price is on the grid exactly when it equals that double. No
-    tolerance is needed, and 70.07 on a 0.01 grid is 7007. NumPy divides; Polars would multiply by
-    a rounded reciprocal.
-    """
-    tick = Fraction(instrument.tick_size)
-    price = points.to_numpy()
-    whole = np.rint(price * tick.denominator / tick.numerator)
-    on_grid = (whole * tick.numerator / tick.denominator == price) & (abs(whole) <= _TICKS_ABS_MAX)
-    return pl.Series(np.where(on_grid, whole, np.nan), nan_to_null=True).cast(pl.Int32)
-
-
 def _faults(instrument: Instrument) -> dict[RejectReason, pl.Expr]:
     """What makes a row no bar, in the order in which the reasons are given."""
     numbers = [pl.col(f"{name}_number") for name in PRICES]
     counts = [pl.col(f"{name}_number") for name in COUNTS]
     open_, high, low, close = (pl.col(f"{name}_ticks") for name in PRICES)
     out_of_range = pl.any_horizontal(
-        number.is_nan() | (number.abs() > _TICKS_ABS_MAX * float(instrument.tick_size))
+        number.is_nan() | (number.abs() > TICKS_ABS_MAX * float(instrument.tick_size))
         for number in numbers
     )
     return {

@@ -1,5 +1,6 @@
 """The seeded market as a source: the default on a fresh machine, for any dates."""
 
+from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -33,20 +34,42 @@ class GeneratorSource:
         return None
 
     def read(self, symbol: str, first_date: date, last_date: date) -> pl.DataFrame:
-        """Rows of the sessions in the range, prices in points."""
-        rules = _rules(symbol, self.contracts_folder)
-        sessions = sessions_between(first_date, last_date, rules.session)
-        if not sessions:
-            return _EMPTY.clone()
-        bars = generate_bars(sessions, self.seed, rules.instrument).bars
-        tick = Fraction(rules.instrument.tick_size)
-        points = {  # NumPy divides; Polars would multiply by a rounded reciprocal.
-            name: pl.Series(bars[f"{name}_ticks"].to_numpy() * tick.numerator / tick.denominator)
-            for name in (*PRICES, *QUOTES)
-        }
-        return bars.select("symbol", "opens_at", "volume", "trades", "source", **points).select(
-            list(_EMPTY.columns)
+        """Rows of the sessions in the range, prices in points.
+
+        One session costs almost what a month does, so a short read makes its whole month and keeps
+        it for the next; the bars of a session do not depend on what is made with it.
+        """
+        if (first_date.year, first_date.month) != (last_date.year, last_date.month):
+            return _generated(self.seed, symbol, self.contracts_folder, first_date, last_date)
+        days = monthrange(first_date.year, first_date.month)[1]
+        month = _month(
+            self.seed,
+            symbol,
+            self.contracts_folder,
+            first_date.replace(day=1),
+            first_date.replace(day=days),
         )
+        return month.filter(pl.col("opens_at").dt.date().is_between(first_date, last_date))
+
+
+def _generated(
+    seed: int, symbol: str, contracts_folder: Path | None, first_date: date, last_date: date
+) -> pl.DataFrame:
+    rules = _rules(symbol, contracts_folder)
+    sessions = sessions_between(first_date, last_date, rules.session)
+    if not sessions:
+        return _EMPTY.clone()
+    bars = generate_bars(sessions, seed, rules.instrument).bars
+    tick = Fraction(rules.instrument.tick_size)
+    points = {  # NumPy divides; Polars would multiply by a rounded reciprocal.
+        name: pl.Series(bars[f"{name}_ticks"].to_numpy() * tick.numerator / tick.denominator)
+        for name in (*PRICES, *QUOTES)
+    }
+    kept = bars.select("symbol", "opens_at", "volume", "trades", "source", **points)
+    return kept.select(_EMPTY.columns)
+
+
+_month = lru_cache(maxsize=2)(_generated)
 
 
 @lru_cache(maxsize=4)
