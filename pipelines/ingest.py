@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import islice
-from typing import Final
 
 import polars as pl
 
@@ -14,9 +13,7 @@ from engine.bars import CheckedBars, check_bars
 from engine.calendar import Session
 from engine.errors import CalendarError, SourceError
 from engine.rules import Rules
-from pipelines.sources.zone import refuse_wrong_zone
-
-ZONE_SAMPLE_SESSIONS: Final = 5
+from engine.zone import SESSIONS_JUDGED, refuse_wrong_zone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +133,7 @@ def _stretches(first_date: date, last_date: date, rules: Rules) -> list[_Stretch
 
 def _refuse_wrong_zone(source: BarSource, symbol: str, stretches: list[_Stretch]) -> None:
     """Judge the first sessions that have rows, before anything is stored."""
-    sample = list(islice(_with_rows(source, symbol, stretches), ZONE_SAMPLE_SESSIONS))
+    sample = list(islice(_with_rows(source, symbol, stretches), SESSIONS_JUDGED))
     if sample:
         refuse_wrong_zone(
             pl.concat([rows for _, rows in sample]), [session for session, _ in sample], source.name

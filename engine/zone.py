@@ -17,14 +17,21 @@ SHIFTS_HOURS: Final = tuple(range(-14, 15))
 GAIN_MIN: Final = 0.10
 """Share of the volume that a shift must bring into regular hours before the zone is refused."""
 
+SESSIONS_JUDGED: Final = 5
 ROWS_MIN: Final = 60
 """Fewer rows say nothing about the shape of a day, except when none is inside regular hours."""
 
 
 def refuse_wrong_zone(raw: pl.DataFrame, sessions: Sequence[Session], source: str) -> None:
-    """Raise `SourceError` when the rows of these sessions look as if read in the wrong zone."""
-    times = raw.filter(pl.col("opens_at").is_not_null())
-    if times.height == 0 or not sessions:
+    """Raise `SourceError` when the rows look as if they were read in the wrong zone.
+
+    `raw` is as `engine.bars.check_bars` wants it; the first five sessions with rows are judged.
+    """
+    with_date = raw.with_columns(pl.col("opens_at").dt.date().alias("_date"))
+    dates = set(with_date["_date"].unique())
+    sessions = [each for each in sessions if each.session_date in dates][:SESSIONS_JUDGED]
+    times = with_date.filter(pl.col("_date").is_in([each.session_date for each in sessions]))
+    if times.height == 0:
         return
     inside_rows = int(times.select(_inside(sessions, 0).sum()).item())
     if inside_rows == 0:
