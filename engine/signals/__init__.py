@@ -28,6 +28,7 @@ from engine.signals.registry import (
     Companion,
     Signal,
     Unit,
+    inputs_of,
     registered_companions,
     registered_signals,
     signal,
@@ -40,6 +41,7 @@ __all__ = [
     "Signal",
     "Unit",
     "add_signals",
+    "inputs_of",
     "signal",
     "signals_page",
 ]

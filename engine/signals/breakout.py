@@ -12,7 +12,7 @@ SWEEP_BARS = 3
 FAILED_BREAK_BARS = 5
 FAILED_BREAK_TICKS_MIN = 1
 
-_EXTREMES = ("close_ticks", "_prior_high_ticks", "_prior_low_ticks", "atr_14_ticks")
+_EXTREMES = ("high_ticks", "low_ticks", "close_ticks", "atr_14_ticks")
 
 
 def _beyond(high: str, low: str) -> pl.Expr:
@@ -44,7 +44,7 @@ def breakout_distance_n(_: Rules) -> pl.Expr:
     unit=Unit.ATR,
     low=-2,
     high=2,
-    needs=("close_ticks", "_opening_high_ticks", "_opening_low_ticks", "atr_14_ticks"),
+    needs=("close_ticks", "opening_high_ticks", "opening_low_ticks", "atr_14_ticks"),
     lookback_bars=OPENING_RANGE_MINUTES,
     signed=True,
 )
@@ -54,7 +54,7 @@ def opening_range_break(_: Rules) -> pl.Expr:
 
     Null all day when no bar of those minutes was seen.
     """
-    return _beyond("_opening_high_ticks", "_opening_low_ticks") / pl.col("_atr_14")
+    return _beyond("opening_high_ticks", "opening_low_ticks") / pl.col("_atr_14")
 
 
 @companion(needs=_EXTREMES)

@@ -76,7 +76,7 @@ def _extremes() -> Passes:
         tuple(
             pl.when(is_formed)
             .then(pl.col(f"_session_{side}_ticks").gather(pl.col("_opening_row")))
-            .alias(f"_opening_{side}_ticks")
+            .alias(f"opening_{side}_ticks")
             for side in ("high", "low")
         ),
     )

@@ -31,8 +31,8 @@ class Unit(StrEnum):
 class Signal:
     """One numbered signal.
 
-    Null is allowed on the first `lookback_bars` bars of a session and where a column in `needs` is
-    null, and nowhere else. `signed` means that positive is bullish.
+    Null is allowed on the first `lookback_bars` bars of a session, and where a column in `needs` is
+    null on this bar or one of that many before it; nowhere else. `signed`: positive is bullish.
     """
 
     number: int
@@ -121,6 +121,18 @@ def registered_signals() -> tuple[Signal, ...]:
 def registered_companions() -> tuple[Companion, ...]:
     """All companion columns by name."""
     return tuple(sorted(_COMPANIONS.values(), key=lambda known: known.name))
+
+
+def inputs_of(name: str) -> tuple[str, ...]:
+    """Columns of the finished frame that a signal or companion needs, in order.
+
+    A shared column that is dropped again stands for what it needs itself.
+    """
+    shown: dict[str, None] = {}
+    for need in (_SIGNALS | _COMPANIONS)[name].needs:
+        names = inputs_of(need) if need.startswith("_") else (need,)
+        shown |= dict.fromkeys(names)
+    return tuple(shown)
 
 
 def _refuse_twice(body: Body, number: int | None) -> None:

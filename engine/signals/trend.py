@@ -17,7 +17,7 @@ MICRO_TREND_BARS = 5
     unit=Unit.SCORE,
     low=-1,
     high=1,
-    needs=("_structure_sum",),
+    needs=("high_ticks", "low_ticks"),
     lookback_bars=TREND_BARS,
     signed=True,
 )
@@ -63,7 +63,7 @@ def real_body_impulse_n(_: Rules) -> pl.Expr:
     unit=Unit.SHARE,
     low=0,
     high=1,
-    needs=("close_ticks", "_path_sum"),
+    needs=("close_ticks",),
     lookback_bars=TREND_BARS,
 )
 def auction_efficiency(_: Rules) -> pl.Expr:

@@ -30,7 +30,7 @@ def vwap_z(_: Rules) -> pl.Expr:
     unit=Unit.ATR,
     low=-1,
     high=1,
-    needs=("vwap_ticks", "_vwap_slope", "atr_30_ticks"),
+    needs=("vwap_ticks", "atr_30_ticks"),
     lookback_bars=VWAP_SLOPE_BARS,
     signed=True,
 )
@@ -44,7 +44,7 @@ def vwap_slope(_: Rules) -> pl.Expr:
     unit=Unit.RANGE,
     low=-2,
     high=2,
-    needs=("_session_open_ticks", "prior_close_ticks", "median_range_ticks"),
+    needs=("open_ticks", "prior_close_ticks", "median_range_ticks"),
     signed=True,
 )
 def gap_from_prev_close_n(_: Rules) -> pl.Expr:

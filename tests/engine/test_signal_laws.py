@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from small_market import RULES, bar, bars_of, contexts_of, random_bars, seen, some_sessions
 
-from engine.signals import COMPANIONS, SIGNALS, Companion, Signal
+from engine.signals import SIGNALS, inputs_of
 
 Compute = Callable[[pl.DataFrame, pl.DataFrame], pl.DataFrame]
 
@@ -141,19 +141,9 @@ def test_a_planted_column_that_crosses_sessions_is_caught(crossing: pl.Expr) -> 
     assert columns_that_need_company(crossed, bars, contexts) == ["crossing"]
 
 
-def inputs_of(name: str) -> set[str]:
-    """Columns of the finished frame that a signal needs, through the shared ones it reads."""
-    shown: set[str] = set()
-    for need in _column(name).needs:
-        if not need.startswith("_"):
-            shown.add(need)
-        elif need in COMPANIONS:
-            shown |= inputs_of(need)
-    return shown - {name}
-
-
-def _column(name: str) -> Signal | Companion:
-    return SIGNALS[name] if name in SIGNALS else COMPANIONS[name]
+def is_unknown_within(column: str, bars: int) -> pl.Expr:
+    unknown = pl.col(column).is_null().cast(pl.Int32)
+    return unknown.rolling_max(bars + 1, min_samples=1).over("session_key") == 1
 
 
 def signals_out_of_bounds(frame: pl.DataFrame) -> list[str]:
@@ -163,7 +153,11 @@ def signals_out_of_bounds(frame: pl.DataFrame) -> list[str]:
         value = pl.col(signal.name)
         is_excused = pl.any_horizontal(
             pl.col("session_bar") < signal.lookback_bars,
-            *(pl.col(need).is_null() for need in inputs_of(signal.name)),
+            *(
+                is_unknown_within(need, signal.lookback_bars)
+                for need in inputs_of(signal.name)
+                if need != signal.name
+            ),
         )
         is_wrong = (
             value.is_nan()
