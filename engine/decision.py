@@ -11,10 +11,19 @@ from typing import Final, NamedTuple
 
 from engine.ladder import LADDER, LAYER, PASSED, STEP, Reason
 from engine.market import MarketRow, Setup
-from engine.own_view import ACTIVE, OwnView
+from engine.own_scores import Score, score_setup, setup_needs, template_of
+from engine.own_view import OwnView
 from engine.risk import worst_case_usd
-from engine.rules import Rules, TemplateRules, Tier
-from engine.wording import clock, counterfactual, idea, needs_of, side_name, skip_sentence, usd
+from engine.rules import Rules
+from engine.wording import (
+    clock,
+    counterfactual,
+    idea,
+    needs_of,
+    side_name,
+    skip_sentence,
+    usd,
+)
 
 FIRST_TEMPLATE_STEP: Final = STEP[Reason.TEMPLATE_NOT_ALLOWED_BY_TIER]
 """From here on the ladder asks about templates; before it, about the bar and the desk."""
@@ -30,21 +39,6 @@ class Action(StrEnum):
     HOLD = "HOLD"
     MODIFY = "MODIFY"
     EXIT = "EXIT"
-
-
-class Score(NamedTuple):
-    """A setup as the desk scored it: EUC = edge − uncertainty − cost, in R, and its first no."""
-
-    template: str
-    side: int
-    belief: float
-    p_win: float
-    edge: float
-    uncertainty: float
-    cost: float
-    euc: float
-    theta: float
-    reason: Reason | None
 
 
 class Decision(NamedTuple):
@@ -76,87 +70,27 @@ def decide(row: MarketRow, own: OwnView, rules: Rules) -> Decision:
 
 def decide_in_full(row: MarketRow, own: OwnView, rules: Rules) -> Decision:
     """The whole ladder, without the shortcut of a quiet bar; the same answer."""
-    scores = tuple(_score(setup, row, own, rules) for setup in row.setups)
+    scores = tuple([score_setup(setup, row, own, rules) for setup in row.setups])
     refused = _refused_steps(row, own)
     if refused:
         return _refusal(LADDER[refused[0]], refused, scores, row, own, rules)
-    best = scores[_nearest(scores)]
+    nearest = _nearest(scores)
+    best, chosen = scores[nearest], row.setups[nearest]
     if best.reason is not None:
-        return _refusal(best.reason, (), scores, row, own, rules)
-    chosen = row.setups[scores.index(best)]
-    return Decision(
-        Action.ENTER, None, None, chosen, scores, "", _enter_sentence(best, chosen, row, rules), ""
-    )
+        return _refusal(best.reason, refused, scores, row, own, rules)
+    sentence = _enter_sentence(best, row, rules)
+    return Decision(Action.ENTER, None, None, chosen, scores, "", sentence, "")
 
 
-def _refused_steps(row: MarketRow, own: OwnView) -> tuple[int, ...]:
+def _refused_steps(row: MarketRow, own: OwnView) -> list[int]:
     """Every known no about the bar or the desk, in ladder order; of the market's only the first."""
-    steps = list(own.words)
     ends_at = own.cooldown_ends_at
-    if ends_at is not None and row.closes_at >= ends_at:
-        steps.remove(_COOLDOWN_STEP)
+    is_over = ends_at is None or row.closes_at >= ends_at
+    steps = [step for step in own.words if not (is_over and step == _COOLDOWN_STEP)]
     if row.market_step < FIRST_TEMPLATE_STEP or not row.setups:
         steps.append(row.market_step)
-    return tuple(sorted(steps))
-
-
-def _score(setup: Setup, row: MarketRow, own: OwnView, rules: Rules) -> Score:
-    """EUC at decision time. With EQS = 1 and m = 1 it is the market's number to the bit."""
-    standing = own.standings.get(setup.template, ACTIVE)
-    market_cost = (row.friction_ticks or 0.0) / setup.stop_ticks
-    belief = setup.belief * own.eqs_factor
-    doubt = rules.decision.weight_eqs * (1.0 - own.eqs)
-    doubt += rules.decision.weight_belief * (setup.belief - belief)
-    loss_of_edge = rules.beliefs.prior_strength * (setup.belief - belief)
-    extra_cost = market_cost * (standing.modifier - 1.0)
-    euc = setup.euc - doubt - extra_cost - loss_of_edge
-    score = Score(
-        template=setup.template,
-        side=setup.side,
-        belief=belief,
-        p_win=setup.p_win,
-        edge=setup.edge - loss_of_edge,
-        uncertainty=setup.edge - market_cost - setup.euc + doubt,
-        cost=market_cost + extra_cost,
-        euc=euc,
-        theta=setup.theta,
-        reason=None,
-    )
-    return score._replace(reason=_first_no(score, setup, row, own, rules))
-
-
-def _first_no(
-    score: Score, setup: Setup, row: MarketRow, own: OwnView, rules: Rules
-) -> Reason | None:
-    """The earliest step at which the market or the desk refuses this setup; null when none does."""
-    template = _template(setup.template, rules)
-    noes = [] if setup.reason is None else [Reason(setup.reason)]
-    if own.tier is None or own.tier.name not in template.tiers:
-        noes.append(Reason.TEMPLATE_NOT_ALLOWED_BY_TIER)
-    elif setup.stop_ticks > _stop_ticks_allowed(row, own.tier, own, rules):
-        noes.append(Reason.STOP_EXCEEDS_RISK_BUDGET)
-    if score.belief < template.belief_min:
-        noes.append(Reason.BELIEF_TOO_LOW)
-    if own.standings.get(setup.template, ACTIVE).is_quarantined:
-        noes.append(Reason.STRATEGY_QUARANTINED)
-    if row.friction_ticks is None:
-        noes.append(Reason.FRICTION_TOO_HIGH)
-    if score.euc < score.theta:
-        noes.append(Reason.EDGE_SCORE_BELOW_THETA)
-    return min(noes, key=STEP.__getitem__, default=None)
-
-
-def _template(template_id: str, rules: Rules) -> TemplateRules:
-    return next(t for t in rules.strategies.templates if t.id == template_id)
-
-
-def _stop_ticks_allowed(row: MarketRow, tier: Tier, own: OwnView, rules: Rules) -> int:
-    """Widest stop that constitution, tier and what is left of the loss limits allow, in ticks."""
-    law, instrument = rules.constitution, rules.instrument
-    per_trade_usd = min(law.loss_usd_per_trade_max, tier.loss_usd_per_trade_max)
-    costs_usd = worst_case_usd(0, row.friction_ticks or 0.0, instrument)
-    usd_max = min(per_trade_usd, own.budget_usd - costs_usd)
-    return min(law.stop_ticks_max, tier.stop_ticks_max, int(usd_max // instrument.tick_value_usd))
+    steps.sort()
+    return steps
 
 
 def _nearest(scores: tuple[Score, ...]) -> int:
@@ -172,7 +106,7 @@ def _nearest(scores: tuple[Score, ...]) -> int:
 
 def _refusal(
     reason: Reason,
-    refused: tuple[int, ...],
+    refused: list[int],
     scores: tuple[Score, ...],
     row: MarketRow,
     own: OwnView,
@@ -188,14 +122,14 @@ def _refusal(
         ]
         if scores:
             nearest = _nearest(scores)
-            needs += _setup_needs(scores[nearest], row.setups[nearest], row, own, rules)
+            needs += setup_needs(scores[nearest], row.setups[nearest], row, own, rules)
         missing = counterfactual([need for need in needs if need])
     return Decision(Action.SKIP, reason, LAYER[reason], None, scores, "", sentence, missing)
 
 
 def _skip_text(
     reason: Reason,
-    refused: tuple[int, ...],
+    refused: list[int],
     scores: tuple[Score, ...],
     row: MarketRow,
     own: OwnView,
@@ -213,64 +147,14 @@ def _skip_text(
     return row.sentence
 
 
-def _setup_needs(
-    score: Score, setup: Setup, row: MarketRow, own: OwnView, rules: Rules
-) -> list[str]:
-    """What this setup lacks for an entry, gate by gate in ladder order; empty when it passes."""
-    law, template = rules.strategies, _template(setup.template, rules)
-    name = f"{setup.template} {side_name(setup.side)}"
-    friction, friction_max = row.friction_ticks, rules.decision.friction_share_max
-    needs = []
-    if own.tier is not None and own.tier.name not in template.tiers:
-        needs.append(f"a tier of {'/'.join(template.tiers)} for {name}, was {own.tier.name}")
-    if own.tier is not None:
-        allowed = _stop_ticks_allowed(row, own.tier, own, rules)
-        if setup.stop_ticks > allowed:
-            needs.append(f"a stop of {allowed} ticks for {name}, was {setup.stop_ticks}")
-    if score.belief < template.belief_min:
-        needs.append(
-            f"{template.constraint} {side_name(setup.side)} {template.belief_min:.2f}, "
-            f"was {score.belief:.2f}"
-        )
-    needs += _tradability_needs(row, rules)
-    if setup.instability > template.instability_max:
-        needs.append(
-            f"{name} instability of {template.instability_max:.2f}, was {setup.instability:.2f}"
-        )
-    if row.f5 is None or row.f5 >= law.noise_veto_belief:
-        needs.append(
-            f"{law.noise_constraint} below {law.noise_veto_belief:.2f}, was {_two(row.f5)}"
-        )
-    if own.standings.get(setup.template, ACTIVE).is_quarantined:
-        needs.append(f"{setup.template} out of quarantine")
-    if friction is None or friction / setup.target_ticks > friction_max:
-        most = friction_max * setup.target_ticks
-        needs.append(f"friction of {most:.2f} ticks for {name}, was {_two(friction)}")
-    if score.euc < score.theta:
-        needs.append(f"{name} EUC {score.theta:.2f}, was {score.euc:.2f}")
-    return needs
-
-
-def _tradability_needs(row: MarketRow, rules: Rules) -> list[str]:
-    law = rules.strategies
-    if row.f6 is not None and row.f6 >= law.tradability_belief_min:
-        return []
-    least = f"{law.tradability_constraint} {law.tradability_belief_min:.2f}"
-    return [f"{least}, was {_two(row.f6)}"]
-
-
-def _two(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.2f}"
-
-
-def _enter_sentence(score: Score, setup: Setup, row: MarketRow, rules: Rules) -> str:
-    template = _template(setup.template, rules)
-    risked = worst_case_usd(setup.stop_ticks, row.friction_ticks or 0.0, rules.instrument)
+def _enter_sentence(score: Score, row: MarketRow, rules: Rules) -> str:
+    template = template_of(score.template, rules)
+    risked = worst_case_usd(score.stop_ticks, row.friction_ticks or 0.0, rules.instrument)
     return (
-        f"{clock(row.minute + 1)} enter {setup.template} {side_name(setup.side)} "
+        f"{clock(row.minute + 1)} enter {score.template} {side_name(score.side)} "
         f"({idea(template.name)}): {template.constraint} at {score.belief:.2f} of "
         f"{template.belief_min:.2f}, EUC {score.euc:.2f} over theta {score.theta:.2f}. Stop "
-        f"{setup.stop_ticks} ticks, target {setup.target_ticks}, risking {usd(risked)} with costs."
+        f"{score.stop_ticks} ticks, target {score.target_ticks}, risking {usd(risked)} with costs."
     )
 
 
@@ -286,11 +170,12 @@ def managed(action: Action, cause: str, sentence: str) -> Decision:
 def decision_payload(decision: Decision, row: MarketRow, own: OwnView) -> str:
     """JSON text of a decision for the journal; floats to four decimals, keys in a fixed order.
 
-    `market` is the bar's evidence from `narrative`, `own` the desk's gates as `[value, threshold]`.
+    `chosen` is the template that enters; `market` the bar's evidence from `narrative`, `own` the
+    desk's gates as `[value, threshold]`.
     """
     chosen, scores = "null", "[]"
     if decision.scores:
-        chosen = _json(_rounded(decision.chosen._asdict()) if decision.chosen else None)
+        chosen = f'"{decision.chosen.template}"' if decision.chosen else "null"
         scores = _json([_rounded(score._asdict()) for score in decision.scores])
     return (
         f'{_HEADS[decision.action, decision.reason]}"cause":"{decision.cause}",'

@@ -45,6 +45,9 @@ class Standing:
 
 ACTIVE: Final = Standing()
 
+_A_HUNDREDTH: Final = 0.01
+"""Of a tick: more than floats and cents can round, so that only close calls are judged in money."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnFacts:
@@ -68,7 +71,9 @@ class OwnView:
     """The facts against the rules. A quiet view refuses nothing and changes no score.
 
     `words` maps each failing step of the ladder to its detail and its need; the cooldown's is there
-    from the entry on and counts until `cooldown_ends_at`. `gates` is JSON, `name: [value, limit]`.
+    from the entry on and counts until `cooldown_ends_at`. `stop_ticks_max` is 0 for unknown equity;
+    a stop and friction below `ample_ticks` fit the loss limits for certain, others are judged in
+    money. `gates` is JSON text, `name: [value, limit]`.
     """
 
     words: Mapping[int, tuple[str, str]]
@@ -76,7 +81,9 @@ class OwnView:
     eqs: float
     eqs_factor: float
     tier: Tier | None
+    stop_ticks_max: int
     budget_usd: Decimal
+    ample_ticks: float
     standings: Mapping[str, Standing]
     is_quiet: bool
     gates: str
@@ -89,6 +96,8 @@ def own_view(facts: OwnFacts, rules: Rules) -> OwnView:
     """
     law = rules.constitution
     ends_at = cooldown_ends_at(facts.risk, law)
+    tier = None if facts.equity_usd is None else tier_of(facts.equity_usd, law)
+    left_usd = budget_usd(facts.risk, law)
     until = "" if ends_at is None else clock_at(ends_at, rules)
     failing = [] if facts.lock is None else [facts.lock]
     if not facts.is_flat:
@@ -105,12 +114,22 @@ def own_view(facts: OwnFacts, rules: Rules) -> OwnView:
         cooldown_ends_at=ends_at,
         eqs=facts.eqs,
         eqs_factor=min(1.0, facts.eqs / rules.beliefs.applicability_eqs_min),
-        tier=None if facts.equity_usd is None else tier_of(facts.equity_usd, law),
-        budget_usd=budget_usd(facts.risk, law),
+        tier=tier,
+        stop_ticks_max=0 if tier is None else _stop_ticks_max(tier, rules),
+        budget_usd=left_usd,
+        ample_ticks=float(left_usd / rules.instrument.tick_value_usd) - _A_HUNDREDTH,
         standings=facts.standings,
         is_quiet=not failing and facts.eqs == 1.0,
         gates=_gates(facts, ends_at, rules),
     )
+
+
+def _stop_ticks_max(tier: Tier, rules: Rules) -> int:
+    """Widest stop of any trade at this tier: both caps in ticks, both in dollars."""
+    law = rules.constitution
+    per_trade_usd = min(law.loss_usd_per_trade_max, tier.loss_usd_per_trade_max)
+    affordable = int(per_trade_usd // rules.instrument.tick_value_usd)
+    return min(law.stop_ticks_max, tier.stop_ticks_max, affordable)
 
 
 def _words(reason: Reason, facts: OwnFacts, until: str, rules: Rules) -> tuple[str, str]:
@@ -155,7 +174,7 @@ def _limit_words(
     left_usd = usd(max(limit_usd + net_usd, Decimal(0)))
     return (
         f"{usd(net_usd)} {period} of {usd(-limit_usd)}, and the smallest trade risks {least_usd}",
-        f"{least_usd} left to lose {period}, was {left_usd}",
+        f"more left to lose {period} than {left_usd}",
     )
 
 

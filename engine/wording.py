@@ -52,6 +52,10 @@ PHRASES: Final[Mapping[Reason, str]] = {
 """What each reason says in a sentence, after "10:42 ET skip: "."""
 
 
+_AND: Final = "; "
+_SIDES: Final = {int(side): side.name.lower() for side in Side}
+
+
 def clock(minute: int) -> str:
     """New York time, `"10:42 ET"`, of an instant so many minutes after the open."""
     return CLOCKS[minute]
@@ -64,7 +68,7 @@ def clock_at(instant: datetime, rules: Rules) -> str:
 
 def side_name(side: int) -> str:
     """`"long"` or `"short"`."""
-    return Side(side).name.lower()
+    return _SIDES[side]
 
 
 def idea(name: str) -> str:
@@ -79,11 +83,18 @@ def usd(amount: Decimal) -> str:
 
 def counterfactual(needs: Sequence[str]) -> str:
     """The smallest change that would have been an entry: one need, or honestly more than one."""
-    if not needs:
+    joined = _AND.join(needs)
+    if not joined:
         return ""
-    if len(needs) == 1:
-        return f"needs {needs[0]}"
-    return f"no single change: {'; '.join(needs)}"
+    return f"no single change: {joined}" if _AND in joined else f"needs {joined}"
+
+
+def lacking(what: str, needed: float, had: float | None) -> str:
+    """`"F1 long 0.65, was 0.61"`, with more decimals where two would hide the difference."""
+    if had is None:
+        return f"{what} {needed:.2f}, was unknown"
+    digits = 4 if f"{needed:.2f}" == f"{had:.2f}" else 2
+    return f"{what} {needed:.{digits}f}, was {had:.{digits}f}"
 
 
 def needs_of(text: str) -> str:

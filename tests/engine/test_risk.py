@@ -164,6 +164,19 @@ def test_two_losses_in_a_row_lock_out_until_the_next_session_even_across_the_nig
     assert not is_locked_out(tuesday.new_session(date(2026, 3, 4)), LAW)
 
 
+def test_a_correction_of_costs_moves_every_total_and_no_count() -> None:
+    state = lost("-10.00")
+
+    corrected = state.corrected(Decimal("-0.24"))
+
+    assert corrected == replace(
+        state,
+        net_usd_today=Decimal("-10.24"),
+        net_usd_this_week=Decimal("-10.24"),
+        net_usd_this_month=Decimal("-10.24"),
+    )
+
+
 def test_a_win_ends_the_streak() -> None:
     assert lost("-5.00", "1.00").loss_streak == 0
 
