@@ -13,6 +13,7 @@ from typing import Final
 import yaml
 
 from contracts.ceilings import RANGES
+from contracts.fit_writer import FITTED_KEYS
 from contracts.reading import FILES, FOLDER, ContractLoader
 from contracts.schemas import DESK_TABLES, JOURNAL_TABLES, TABLES, table
 from contracts.schemas.table import Column, Table
@@ -22,7 +23,8 @@ _CONTRACTS_HEAD: Final = """# Contracts
 Written by `contracts.documentation` from the files in `contracts/`; a test holds this page equal to
 them. A key marked *ceiling* has a hard limit in code (`contracts/ceilings.py`): the file may be
 stricter, never looser. Every other number has a range outside of which it makes no sense. An
-unknown key, a missing key or a value of another type is refused when the contracts are loaded.
+unknown key, a missing key or a value of another type is refused when the contracts are loaded. What
+a fit sets is not repeated here, so that a new fit leaves this page true.
 """
 
 _TABLES_HEAD: Final = """# Tables
@@ -126,11 +128,17 @@ def _header_comment(text: str) -> str:
 def _entries_table(stem: str, text: str) -> str:
     rows = ["| key | value | bounds | unit and reason |", "|---|---|---|---|"]
     for entry in entries(text):
-        is_same = len(set(entry.values)) == 1
-        value = " · ".join(_cell(value) for value in entry.values[: 1 if is_same else None])
+        is_fitted = stem == "beliefs" and entry.key in FITTED_KEYS
+        value = "*fitted*" if is_fitted else _shown_values(entry)
         bounds = bounds_text(stem, entry.key)
         rows.append(f"| `{entry.key}` | {value} | {bounds} | {_cell(entry.comment)} |")
     return "\n".join(rows) + "\n"
+
+
+def _shown_values(entry: Entry) -> str:
+    """All values of a key, or the one that they all are."""
+    is_same = len(set(entry.values)) == 1
+    return " · ".join(_cell(value) for value in entry.values[: 1 if is_same else None])
 
 
 def bounds_text(stem: str, key: str) -> str:

@@ -15,8 +15,16 @@ from engine.rules import BeliefRules
 
 Edit = tuple[yaml.Node, str]
 
-FITTED: Final = ("source", "first_session_date", "last_session_date", "sessions")
+ORIGIN: Final = ("source", "first_session_date", "last_session_date", "sessions")
 """Keys of the `fit` block that a fit sets; the others are its recipe, which a person sets."""
+
+PARAMETERS: Final = ("slope", "intercept")
+"""Keys of each constraint that a fit sets."""
+
+FITTED_KEYS: Final = frozenset(
+    {f"fit.{name}" for name in ORIGIN} | {f"constraints[].{name}" for name in PARAMETERS}
+)
+"""All keys that a fit sets."""
 
 
 def write_fit(beliefs: BeliefRules, folder: Path | None = None) -> Path:
@@ -49,12 +57,12 @@ def with_fit_text(text: str, beliefs: BeliefRules) -> str:
 
 def _edits(root: yaml.Node, beliefs: BeliefRules) -> Iterator[Edit]:
     fit = _child(root, "fit")
-    for name in FITTED:
+    for name in ORIGIN:
         yield _child(fit, name), _scalar(getattr(beliefs.fit, name))
     blocks: Iterable[yaml.Node] = _child(root, "constraints").value
     by_id = {_child(block, "id").value: block for block in blocks}
     for constraint in beliefs.constraints:
-        for name in ("slope", "intercept"):
+        for name in PARAMETERS:
             yield _child(by_id[constraint.id], name), _scalar(getattr(constraint, name))
 
 

@@ -64,7 +64,7 @@ def parse_contract(text: str, name: str) -> dict[str, Plain]:
     return content
 
 
-class ContractLoader(yaml.SafeLoader):
+class ContractLoader(yaml.CSafeLoader):
     """YAML without its traps: no yes/no booleans, no octal or clock-like numbers, no merges."""
 
     # PyYAML copies and extends this table per class; an empty one starts without its defaults.

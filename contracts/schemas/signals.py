@@ -55,6 +55,12 @@ _COMPANIONS: Final = (
         null="no volume yet",
         low=0,
     ),
+    ticks(
+        "opening_high_ticks", "High of the first 30 minutes.", null="while it forms, or no bar then"
+    ),
+    ticks(
+        "opening_low_ticks", "Low of the first 30 minutes.", null="while it forms, or no bar then"
+    ),
     ticks("spread_ticks", _meaning("spread_ticks"), null="the bar has no quotes"),
     number(
         "failed_break",

@@ -1,6 +1,7 @@
 """The law is read whole, strictly and exactly; nothing looser than the code allows gets through."""
 
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -232,7 +233,6 @@ def test_strict_yaml_has_no_traps(spoil: Spoil, old: str, new: str, message: str
             "never reads it",
         ),
         ("beliefs", "template: K2", "template: null", "exactly if it has a side"),
-        ("beliefs", "sessions: 0", "sessions: 5", "two dates in order"),
         ("beliefs", "{signal: dvs, weight: 0.35}", "{signal: dvs, weight: 0.0}", "no zero weight"),
         ("beliefs", "signal: dvs", "signal: lunch_void_gate", "each name once"),
         ("beliefs", "[opening, mid_morning, afternoon, close]", "[tea_time]", "got tea_time"),
@@ -259,6 +259,32 @@ def test_files_that_contradict_themselves_or_each_other_are_refused(
         with pytest.raises(ContractError) as caught:
             load_rules(folder=folder)
         assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "sessions", "is_whole"),
+    [
+        (None, None, 0, True),
+        (date(2025, 1, 2), date(2025, 3, 31), 60, True),
+        (None, None, 60, False),
+        (date(2025, 1, 2), None, 60, False),
+        (date(2025, 1, 2), date(2025, 3, 31), 0, False),
+        (date(2025, 3, 31), date(2025, 1, 2), 60, False),
+    ],
+)
+def test_a_fit_names_its_sessions_or_says_that_there_was_none(
+    first: date | None, last: date | None, sessions: int, is_whole: bool
+) -> None:
+    fit = value_at(("beliefs", "fit"))
+    assert isinstance(fit, dict)
+    fit = fit | {"first_session_date": first, "last_session_date": last, "sessions": sessions}
+    contents = with_value(("beliefs", "fit"), fit)
+
+    if is_whole:
+        assert rules_of(contents, "MES").beliefs.fit.sessions == sessions
+    else:
+        with pytest.raises(ContractError, match=r"'fit': expected two dates in order"):
+            rules_of(contents, "MES")
 
 
 def test_a_template_nobody_wrote_a_file_for_is_refused(spoil: Spoil) -> None:
