@@ -3,12 +3,15 @@
 The implementations live in `pipelines`; tests pass their own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Protocol
 
 import polars as pl
+
+from engine.journal import Broken, Event, Kind, Verified
 
 
 class BarSource(Protocol):
@@ -88,4 +91,53 @@ class Warehouse(Protocol):
 
     def publish(self) -> Path:
         """Put a read-only copy beside the warehouse for notebooks and other readers."""
+        ...
+
+
+class PlayedSession(Protocol):
+    """What playing one session came to; the journal holds everything behind these numbers."""
+
+    @property
+    def journal(self) -> Path: ...
+
+    @property
+    def digest(self) -> str: ...
+
+    @property
+    def events(self) -> int: ...
+
+    @property
+    def actions(self) -> Mapping[str, int]: ...
+
+    @property
+    def reasons(self) -> Mapping[str, int]: ...
+
+    @property
+    def exits(self) -> Mapping[str, int]: ...
+
+    @property
+    def equity_usd(self) -> Decimal: ...
+
+
+class Rehearsals(Protocol):
+    """Sessions played on the simulated exchange, one journal each, replaced when played again."""
+
+    def play(
+        self,
+        session_date: date,
+        contexts: pl.DataFrame,
+        bars: pl.DataFrame,
+        *,
+        equity_usd: Decimal,
+        seed: int,
+    ) -> PlayedSession:
+        """Play one session from its open to its close and keep its journal."""
+        ...
+
+    def events(self, session_date: date, *kinds: Kind) -> Sequence[Event]:
+        """Events of the session's journal, of these kinds; raises `JournalError` without one."""
+        ...
+
+    def verify(self, session_date: date) -> Verified | Broken:
+        """Follow the hash chain of the session's journal to its end."""
         ...

@@ -1,0 +1,58 @@
+"""The code location: every asset, check, job and schedule of the desk, on one data home."""
+
+import dagster as dg
+
+from assets import (
+    bars,
+    beliefs,
+    candidates,
+    context,
+    decisions,
+    executions,
+    outcomes,
+    quality,
+    signals,
+    trading_session,
+)
+from pipelines.jobs import JOBS
+from pipelines.schedules import market_day_schedule, preopen_schedule
+from pipelines.tables_io import DeskTables, MarketTables
+from pipelines.wiring import Wiring
+
+STAGES = (
+    bars,
+    context,
+    quality,
+    signals,
+    beliefs,
+    candidates,
+    outcomes,
+    trading_session,
+    decisions,
+    executions,
+)
+
+
+def definitions_for(wiring: Wiring) -> dg.Definitions:
+    """The definitions of one desk; tests and the demo pass their own."""
+    symbol = wiring.settings.symbol
+    return dg.Definitions(
+        assets=dg.load_assets_from_modules(STAGES),
+        asset_checks=dg.load_asset_checks_from_modules(STAGES),
+        jobs=JOBS,
+        schedules=[market_day_schedule, preopen_schedule],
+        executor=dg.in_process_executor,
+        resources={
+            "rules": wiring.rules,
+            "source": wiring.source,
+            "market": wiring.market,
+            "warehouse": wiring.warehouse,
+            "reports": wiring.reports,
+            "rehearsals": wiring.rehearsals,
+            "market_tables": MarketTables(wiring.market, symbol),
+            "desk_tables": DeskTables(wiring.warehouse, symbol),
+        },
+    )
+
+
+defs = definitions_for(Wiring.from_environment())

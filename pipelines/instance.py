@@ -1,0 +1,120 @@
+"""The Dagster instance of a data home: where it lives, who may use it, and what a power cut left.
+
+One `credence up` per instance holds an OS lock, because two daemons on one home both launch runs.
+After a power cut a run stays STARTED for ever and blocks the next one, so a run whose process is
+gone is failed before the daemon starts.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import dagster as dg
+import psutil
+from filelock import FileLock, Timeout
+
+from engine.errors import SettingsError
+
+REPOSITORY: Final = Path(__file__).resolve().parents[1]
+INSTANCE_FILE: Final = REPOSITORY / "dagster_home" / "dagster.yaml"
+DEFAULT_HOME: Final = REPOSITORY / "data"
+
+UNFINISHED: Final = (
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
+START_SLACK_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrphanedRun:
+    """A run that the instance believes alive and whose process is gone."""
+
+    run_id: str
+    job_name: str
+    pid: int | None
+    why: str
+
+
+def dagster_home_of(home: Path) -> Path:
+    """Folder of the Dagster instance of a data home, created with its `dagster.yaml`.
+
+    The default home uses the repository's `dagster_home/`; any other home carries its own beside
+    its data. `DAGSTER_HOME`, if set, wins.
+    """
+    stated = os.environ.get("DAGSTER_HOME")
+    if stated:
+        folder = Path(stated)
+    elif home.resolve() == DEFAULT_HOME:
+        folder = INSTANCE_FILE.parent
+    else:
+        folder = home.resolve() / "dagster"
+    folder.mkdir(parents=True, exist_ok=True)
+    instance_file = folder / INSTANCE_FILE.name
+    if not instance_file.exists():
+        shutil.copyfile(INSTANCE_FILE, instance_file)
+    return folder
+
+
+@contextmanager
+def only_one(dagster_home: Path) -> Iterator[None]:
+    """Hold the OS lock of an instance; raises `SettingsError` when another process holds it."""
+    lock = FileLock(dagster_home / ".credence-up.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise SettingsError(
+            f"expected to be the only desk on {dagster_home}, but another `credence up` holds its "
+            "lock; open the one that runs, or stop it first"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def reap_orphans(instance: dg.DagsterInstance) -> list[OrphanedRun]:
+    """Fail every unfinished run whose process is gone; runs that are alive are left alone."""
+    orphans = []
+    for record in instance.get_run_records(dg.RunsFilter(statuses=list(UNFINISHED))):
+        orphan = _orphan(instance, record)
+        if orphan:
+            instance.report_run_failed(
+                record.dagster_run, f"Reaped at start: {orphan.why}. The next run reconciles first."
+            )
+            orphans.append(orphan)
+    return orphans
+
+
+def _orphan(instance: dg.DagsterInstance, record: dg.RunRecord) -> OrphanedRun | None:
+    run = record.dagster_run
+    pid = _worker_pid(instance, run.run_id)
+    if pid is None:
+        why = "its launch never reached a process"
+    elif _is_worker(pid, started_at=record.start_time or record.create_timestamp.timestamp()):
+        return None
+    else:
+        why = f"process {pid} is gone"
+    return OrphanedRun(run_id=run.run_id, job_name=run.job_name, pid=pid, why=why)
+
+
+def _worker_pid(instance: dg.DagsterInstance, run_id: str) -> int | None:
+    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT):
+        if entry.dagster_event:
+            pid = entry.dagster_event.engine_event_data.metadata.get("pid")
+            if pid is not None:
+                return int(str(pid.value))
+    return None
+
+
+def _is_worker(pid: int, *, started_at: float) -> bool:
+    """Whether the process is still the one that started then, not a later one with its number."""
+    try:
+        return psutil.Process(pid).create_time() <= started_at + START_SLACK_SECONDS
+    except psutil.NoSuchProcess:
+        return False

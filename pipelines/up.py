@@ -1,0 +1,183 @@
+"""`credence up`: webserver, daemon and one code server on one data home, watched as a unit."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import dagster as dg
+
+from engine.errors import SettingsError
+from pipelines.instance import REPOSITORY, dagster_home_of, only_one, reap_orphans
+
+HOST: Final = "127.0.0.1"
+START_SECONDS_MAX: Final = 120.0
+STOP_SECONDS_MAX: Final = 20.0
+POLL_SECONDS: Final = 0.25
+LOCATION: Final = "credence"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One process of the desk's UI and the log it writes."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+def run_up(home: Path, *, port: int, say: Callable[[str], None]) -> int:
+    """Run until interrupted or until a part dies; returns 0 after Ctrl-C or SIGTERM, 3 otherwise.
+
+    Raises `SettingsError` when the instance is in use or the port is taken.
+    """
+    dagster_home = dagster_home_of(home)
+    _refuse_taken_port(port)
+    with only_one(dagster_home):
+        environment = _environment(home, dagster_home)
+        with dg.DagsterInstance.from_config(str(dagster_home)) as instance:
+            for orphan in reap_orphans(instance):
+                say(f"reaped run {orphan.run_id[:8]} of {orphan.job_name}: {orphan.why}")
+        parts: list[Part] = []
+        stop = _stop_on_signals()
+        try:
+            _start(parts, dagster_home, port, environment)
+            _wait_until_ready(parts, port, stop)
+            if not stop:
+                say(f"Credence is at http://{HOST}:{port}  (data home {home}, Ctrl-C stops it)")
+            return _watch(parts, stop, say)
+        finally:
+            _stop_all(parts)
+
+
+def _environment(home: Path, dagster_home: Path) -> dict[str, str]:
+    return os.environ | {
+        "CREDENCE_HOME": str(home.resolve()),
+        "DAGSTER_HOME": str(dagster_home.resolve()),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+        "GX_ANALYTICS_ENABLED": "False",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _start(
+    parts: list[Part], dagster_home: Path, port: int, environment: Mapping[str, str]
+) -> None:
+    socket = dagster_home / "code-server.sock"
+    socket.unlink(missing_ok=True)
+    workspace = dagster_home / "workspace.yaml"
+    server = {"socket": str(socket), "location_name": LOCATION}
+    workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))
+    ui = ["dagster_webserver", "--host", HOST, "--port", str(port), "-w", str(workspace)]
+    code = ["dagster", "code-server", "start", "--module-name", "pipelines.definitions"]
+    commands = {
+        "code-server": [*code, "--socket", str(socket), "--location-name", LOCATION],
+        "webserver": ui,
+        "daemon": ["dagster._daemon", "run", "-w", str(workspace)],
+    }
+    for name, command in commands.items():
+        log = dagster_home / "logs" / f"{name}.log"
+        log.parent.mkdir(exist_ok=True)
+        with log.open("wb") as sink:
+            process = subprocess.Popen(  # noqa: S603 - fixed commands of our own environment
+                [sys.executable, "-m", *command],
+                cwd=REPOSITORY,
+                env=environment,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        parts.append(Part(name=name, process=process, log=log))
+
+
+def _wait_until_ready(parts: list[Part], port: int, stop: list[int]) -> None:
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while not stop and not _is_serving(port):
+        dead = _dead(parts)
+        if dead:
+            raise SettingsError(_epitaph(dead))
+        if time.monotonic() > deadline:
+            raise SettingsError(
+                f"expected the UI on port {port} within {START_SECONDS_MAX:.0f} s; "
+                f"see the logs in {parts[0].log.parent}"
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def _is_serving(port: int) -> bool:
+    query = json.dumps(
+        {"query": "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"}
+    ).encode()
+    request = urllib.request.Request(
+        f"http://{HOST}:{port}/graphql", data=query, headers={"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - loopback only
+            return bool(json.load(answer)["data"]["repositoriesOrError"]["nodes"])
+    except (OSError, urllib.error.URLError, KeyError, TypeError, ValueError):
+        return False
+
+
+def _watch(parts: list[Part], stop: list[int], say: Callable[[str], None]) -> int:
+    while not stop:
+        dead = _dead(parts)
+        if dead:
+            say(_epitaph(dead))
+            return 3
+        time.sleep(POLL_SECONDS)
+    return 0
+
+
+def _dead(parts: list[Part]) -> Part | None:
+    return next((part for part in parts if part.process.poll() is not None), None)
+
+
+def _epitaph(part: Part) -> str:
+    last = part.log.read_text(errors="replace").strip().splitlines()[-12:]
+    return "\n".join(
+        [
+            f"the {part.name} ended with code {part.process.returncode}; last lines of {part.log}:",
+            *last,
+        ]
+    )
+
+
+def _stop_on_signals() -> list[int]:
+    received: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda got, _frame: received.append(got))
+    return received
+
+
+def _stop_all(parts: list[Part]) -> None:
+    for part in reversed(parts):
+        if part.process.poll() is None:
+            part.process.send_signal(signal.SIGINT if part.name == "webserver" else signal.SIGTERM)
+    for part in parts:
+        try:
+            part.process.wait(timeout=STOP_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            part.process.kill()
+            part.process.wait()
+
+
+def _refuse_taken_port(port: int) -> None:
+    import socket
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise SettingsError(
+                f"expected port {port} on {HOST} to be free, but {error.strerror}; "
+                "choose another with --port"
+            ) from error
