@@ -92,10 +92,10 @@ def is_vetoed(rules: Rules) -> pl.Expr:
 
 
 def _minutes_since(happened: pl.Expr) -> pl.Expr:
-    """Minutes since it last happened in the session; other sessions are whole days apart."""
+    """Minutes since it last happened in the session, which is no longer than the session is old."""
     instant = pl.col("session_key") * _MINUTES_PER_DAY + pl.col("minute")
     elapsed = instant - pl.when(happened).then(instant).forward_fill()
-    return pl.when(elapsed < _MINUTES_PER_DAY).then(elapsed).cast(pl.Int32)
+    return pl.when(elapsed <= pl.col("minute")).then(elapsed).cast(pl.Int32)
 
 
 def _is_over(minutes_since: str, lockout_minutes: int) -> pl.Expr:
