@@ -134,15 +134,15 @@ class Matcher:
             start = end
 
     def match_quote(self, at: datetime, bid_ticks: int, ask_ticks: int) -> None:
-        """Trade what one quote allows: buys at the ask, sells at the bid, stops before limits.
+        """Trade what one quote allows: buys at the ask, sells at the bid.
 
-        A quote is a price to be had, so nothing slips and a limit need not be gone through.
+        A quote is a price to be had, so nothing slips and a limit need not be gone through. In the
+        book an entry precedes its stop and a stop its target, so the stop comes first here too.
         """
         self.slippage_ticks, self.through_ticks, self.next_bar_at = 0.0, 0, at
-        for order in sorted(self.book.live, key=lambda order: order.kind is OrderKind.LIMIT):
+        for order in list(self.book.live):
             price = ask_ticks if order.side is Side.LONG else bid_ticks
-            is_alive = order.ended is None or order.is_zombie
-            if is_alive and (hit := self._hit(order, 0, price, price, at)) is not None:
+            if (hit := self._hit(order, 0, price, price, at)) is not None:
                 self._trade(hit, at)
 
     def _move(self, start: Point, end: Point, low: int, high: int) -> None:

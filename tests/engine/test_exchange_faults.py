@@ -269,6 +269,41 @@ def test_what_happens_after_the_link_is_back_is_told_within_the_same_bar() -> No
     assert fills(heard) == [f"{STOP} -1@94"]
 
 
+def test_what_happened_before_the_link_is_back_is_not_told_in_that_bar() -> None:
+    exchange = opened(Exchange(settings()))
+    exchange.disconnect(instant(2), seconds=50)
+
+    heard = exchange.on_bar(bar(2, 100, 101, 93, 95))
+
+    assert connections(heard) == [ConnectionState.DOWN, ConnectionState.UP]
+    assert fills(heard) == []
+    assert exchange.truth(instant(3)).positions == ()
+
+
+def test_a_report_on_its_way_is_lost_when_the_link_breaks() -> None:
+    exchange = faulty(FaultKind.DELAYED)
+    exchange.submit(bracket(100, 94, 108), instant(1))
+
+    exchange.disconnect(instant(1), seconds=5)
+    heard = exchange.advance(instant(2))
+
+    assert connections(heard) == [ConnectionState.DOWN, ConnectionState.UP]
+    assert story(heard) == []
+
+
+def test_an_exchange_with_a_report_on_its_way_is_not_idle() -> None:
+    exchange = faulty(FaultKind.DELAYED)
+    exchange.submit(bracket(100, 94, 108), instant(1))
+    exchange.submit(cancel(ENTRY), instant(1))
+    exchange.switch(FaultKind.DELAYED, 0.0)
+
+    waiting = exchange.is_idle
+    exchange.on_bar(bar(1, 100, 102, 99, 101))
+
+    assert waiting is False
+    assert exchange.is_idle is True
+
+
 def test_a_link_breaks_without_any_order_and_can_be_restored_by_hand() -> None:
     exchange = faulty(FaultKind.DISCONNECT)
 

@@ -22,6 +22,7 @@ from exchange_tables import (
     story,
 )
 
+from contracts import load_rules
 from engine.broker import (
     AccountReported,
     CommissionReported,
@@ -32,7 +33,7 @@ from engine.broker import (
     QueryBroker,
 )
 from engine.errors import DuplicateOrderRef, InputRefused
-from engine.exchange import Exchange, FaultKind
+from engine.exchange import Exchange, FaultKind, exchange_settings
 from engine.units import OrderRef, Side
 
 
@@ -161,6 +162,16 @@ def test_an_entry_that_ends_with_the_bar_sees_all_of_it() -> None:
     reports = exchange.on_bar(bar(2, 104, 105, 99, 101))
 
     assert fills(reports) == [f"{ENTRY} +1@100"]
+
+
+def test_an_entry_whose_life_ends_with_the_bar_has_ended_when_the_bar_has() -> None:
+    exchange = Exchange(settings())
+    exchange.submit(bracket(100, 94, 108, life_seconds=60), instant(1))
+
+    reports = exchange.on_bar(bar(1, 104, 105, 103, 104))
+
+    assert story(reports)[0] == f"{ENTRY} expired"
+    assert exchange.is_idle
 
 
 def test_time_alone_expires_an_entry() -> None:
@@ -437,6 +448,49 @@ def test_a_cancel_of_something_that_ended_says_how_it_ended() -> None:
     assert story(unknown) == ["nobody/entry lost_track"]
 
 
+def test_slippage_is_never_more_than_its_maximum() -> None:
+    exchange = entered(Exchange(settings()))
+
+    reports = exchange.on_bar(bar(2, 100, 101, 93, 95, slippage=50))
+
+    assert fills(reports) == [f"{STOP} -1@{94 - 6}"]
+
+
+def test_a_new_day_begins_its_own_executions() -> None:
+    exchange = entered(Exchange(settings()))
+    tomorrow = 24 * 60
+
+    reports = exchange.on_bar(bar(tomorrow, 100, 101, 93, 95))
+    snapshot = exchange.truth(instant(tomorrow + 1))
+
+    assert isinstance(reports[0], ExecutionReported)
+    assert reports[0].execution_id == "20240306.00001.01"
+    assert [e.ref for e in snapshot.executions] == [STOP]
+    assert [o.ref for o in snapshot.completed] == [STOP, TARGET]
+
+
+def test_a_quote_beyond_both_stop_and_target_stops_out() -> None:
+    exchange = entered(Exchange(settings()))
+    exchange.submit(move_stop(STOP, 109), instant(2))
+
+    reports = exchange.on_quote(instant(2.1), 108, 109)
+
+    assert story(reports) == [f"{STOP} -1@108", f"{STOP} filled", f"{TARGET} cancelled"]
+
+
+def test_an_open_position_is_marked_at_the_last_price() -> None:
+    exchange = entered(Exchange(settings()))
+    at_cost = 5000 - FEE
+
+    exchange.on_bar(bar(2, 100, 104, 99, 103))
+    by_bar = exchange.account(instant(3)).equity_usd
+    exchange.on_quote(instant(3.1), 97, 98)
+    by_quote = exchange.account(instant(3.1)).equity_usd
+
+    assert by_bar == at_cost + 3 * Decimal("1.25")
+    assert by_quote == at_cost - 3 * Decimal("1.25")
+
+
 def test_a_fraction_of_a_tick_is_paid_as_often_as_it_says() -> None:
     paid = []
     for number in range(400):
@@ -447,6 +501,21 @@ def test_a_fraction_of_a_tick_is_paid_as_often_as_it_says() -> None:
 
     assert set(paid) == {0, 1}
     assert sum(paid) == pytest.approx(200, abs=30)
+
+
+def test_the_settings_are_those_of_the_contracts() -> None:
+    rules = load_rules("MES")
+
+    made = exchange_settings(rules, Decimal(5000))
+
+    execution = rules.execution
+    assert made.instrument is rules.instrument
+    assert made.order_latency_ms == execution.order_latency_ms
+    assert made.limit_fills_on_touch is execution.limit_fills_on_touch
+    assert made.slippage_ticks_max == execution.slippage_ticks_max
+    assert made.slippage_ticks == pytest.approx(
+        execution.slippage_ticks_per_side + 2 * execution.slippage_unknown_ticks
+    )
 
 
 def test_bars_come_once_and_in_order() -> None:
