@@ -1,0 +1,101 @@
+"""Facts as canonical JSON text and back: the same fact is the same bytes, and survives the journey.
+
+A record is an object of its fields in the order of its class, led by the class's name. Instants are
+ISO 8601, money is text, enums are their values, floats keep every bit.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from functools import lru_cache
+from types import UnionType
+from typing import Any, Final, Union, get_args, get_origin, get_type_hints
+
+from engine.errors import JournalError
+
+TYPE: Final = "fact"
+"""The key that names a record's class."""
+
+
+def to_json(record: object, *, without: str = "") -> str:
+    """Canonical text of a dataclass; one of its own fields may be left out."""
+    plain = _plain(record)
+    plain.pop(without, None)
+    return json.dumps(plain, separators=(",", ":"), ensure_ascii=False)
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(_plain(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        own = {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
+        return {TYPE: type(value).__name__, **own}
+    raise JournalError(f"expected a value with a canonical form, got {type(value).__name__}")
+
+
+class Reader:
+    """Reads back the records of the classes it knows, and whatever records their fields hold."""
+
+    def __init__(self, *classes: type) -> None:
+        self._classes = {known.__name__: known for known in classes}
+
+    def from_json(self, text: str, **given: object) -> Any:
+        """The record a text describes; `given` are the fields that were left out of it.
+
+        Raises `JournalError` for a class or field this version does not know.
+        """
+        return self._record(json.loads(text), given)
+
+    def _record(self, plain: dict[str, Any], given: Mapping[str, object]) -> Any:
+        name = plain.pop(TYPE, None)
+        known = self._classes.get(name)
+        if known is None:
+            raise JournalError(
+                f"expected a record of {sorted(self._classes)}, got {name!r}; "
+                "the journal was written by another version: read it with that one"
+            )
+        hints = _hints(known)
+        if set(hints) != {*plain, *given}:
+            raise JournalError(
+                f"{name}: expected the fields {sorted(hints)}, got {sorted({*plain, *given})}; "
+                "the journal was written by another version: read it with that one"
+            )
+        own = {key: self._revived(hints[key], value) for key, value in plain.items()}
+        return known(**own, **given)
+
+    def _revived(self, hint: Any, plain: Any) -> Any:
+        if plain is None:
+            return None
+        if isinstance(plain, dict) and TYPE in plain:
+            return self._record(plain, {})
+        hint = getattr(hint, "__supertype__", hint)
+        origin, inner = get_origin(hint), get_args(hint)
+        if origin in (UnionType, Union):
+            return self._revived(next(i for i in inner if i is not type(None)), plain)
+        if origin is tuple:
+            return tuple(self._revived(inner[0], item) for item in plain)
+        if origin is not None:
+            return {
+                self._revived(inner[0], k): self._revived(inner[1], v) for k, v in plain.items()
+            }
+        if hint in (datetime, date):
+            return hint.fromisoformat(plain)
+        return hint(plain) if issubclass(hint, Enum | Decimal) else plain
+
+
+@lru_cache(maxsize=256)
+def _hints(known: type) -> dict[str, Any]:
+    return get_type_hints(known)

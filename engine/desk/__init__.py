@@ -1,0 +1,43 @@
+"""The desk: one pure step from what happened to what is recorded and what is asked for."""
+
+from engine.desk.apply import apply, fold
+from engine.desk.desk import Desk
+from engine.desk.encoding import fact_of
+from engine.desk.facts import (
+    BarClosed,
+    ClockTicked,
+    CommandFailed,
+    Fact,
+    Input,
+    LoopFailed,
+    Mode,
+    OperatorCommanded,
+    OperatorVerb,
+    Recording,
+    SessionClosed,
+    SessionOpened,
+)
+from engine.desk.state import EMPTY, DeskState
+from engine.desk.turn import Step
+
+__all__ = [
+    "EMPTY",
+    "BarClosed",
+    "ClockTicked",
+    "CommandFailed",
+    "Desk",
+    "DeskState",
+    "Fact",
+    "Input",
+    "LoopFailed",
+    "Mode",
+    "OperatorCommanded",
+    "OperatorVerb",
+    "Recording",
+    "SessionClosed",
+    "SessionOpened",
+    "Step",
+    "apply",
+    "fact_of",
+    "fold",
+]

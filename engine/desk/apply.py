@@ -1,0 +1,261 @@
+"""How each fact changes the state. It books what happened and never decides anything again."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import reduce
+from typing import Final, assert_never
+
+from engine.broker import (
+    AccountReported,
+    BrokerSnapshot,
+    CommissionReported,
+    ConnectionReported,
+    ConnectionState,
+    ExecutionReported,
+    Leg,
+    OrderEvent,
+    OrderReported,
+    PositionReported,
+    QueryBroker,
+)
+from engine.desk.facts import (
+    AlertRaised,
+    BarSeen,
+    ClockTicked,
+    CommandFailed,
+    DataQualityChanged,
+    Fact,
+    IntentRecorded,
+    LoopFailed,
+    OperatorCommanded,
+    OperatorRefused,
+    PositionAdopted,
+    Reconciled,
+    SessionClosed,
+    SessionOpened,
+    TroubleNoted,
+)
+from engine.desk.state import EMPTY, DeskState, OpenQuery
+from engine.errors import JournalError
+from engine.kill import FlatVerified, KillChanged, apply_change
+from engine.ledger import Ledger
+from engine.reconciliation import FindingKind
+from engine.rules import Rules
+from engine.strategies.protocol import TemplateSummary, TradeResult
+from engine.strategies.registry import template
+from engine.supervisor import Orders, after_intent
+from engine.trade import (
+    StopMoved,
+    Trade,
+    TradeChanged,
+    TradeClosed,
+    TradePlanned,
+    TradeState,
+    apply_changed,
+)
+
+BAR: Final = timedelta(minutes=1)
+
+
+def fold(facts: Iterable[Fact | None], rules: Rules, start: DeskState = EMPTY) -> DeskState:
+    """The state after these facts; decisions are null here and change nothing."""
+    return reduce(
+        lambda state, fact: state if fact is None else apply(state, fact, rules), facts, start
+    )
+
+
+def apply(state: DeskState, fact: Fact, rules: Rules) -> DeskState:
+    """The state after one fact. It books what happened, and never decides anything again."""
+    changed = _apply(state, fact, rules)
+    since = _unprotected_since(changed, fact.at)
+    if since == changed.unprotected_since:
+        return changed
+    return changed._replace(unprotected_since=since)
+
+
+def _apply(state: DeskState, fact: Fact, rules: Rules) -> DeskState:
+    match fact:
+        case BarSeen():
+            return _after_bar(state, fact)
+        case SessionOpened():
+            return _opened(state, fact, rules)
+        case IntentRecorded():
+            return _after_intent(state, fact)
+        case TradePlanned() | TradeChanged() | StopMoved() | TradeClosed():
+            return _after_trade_fact(state, fact, rules)
+        case OrderReported() | ExecutionReported() | CommissionReported() | CommandFailed():
+            return _after_order_report(state, fact, rules)
+        case AccountReported():
+            return state._replace(account=fact)
+        case ConnectionReported():
+            is_up = fact.state is ConnectionState.UP
+            return state._replace(down_since=None if is_up else state.down_since or fact.at)
+        case Reconciled():
+            differs = any(f.kind is FindingKind.POSITION_DIFFERS for f in fact.findings)
+            since = (state.differs_since or fact.at) if differs else None
+            return state._replace(reconciled_at=fact.at, differs_since=since)
+        case BrokerSnapshot():
+            return state._replace(query=None)
+        case PositionAdopted():
+            missing = fact.found - state.position
+            ledger = replace(state.ledger, carried=state.ledger.carried + missing)
+            return state._replace(ledger=ledger)
+        case TroubleNoted():
+            return state._replace(quality=state.quality.impaired(fact.trouble, fact.bar_number))
+        case KillChanged():
+            return state._replace(kill=apply_change(state.kill, fact))
+        case FlatVerified():
+            return state._replace(kill=replace(state.kill, is_flat_verified=True))
+        case DataQualityChanged():
+            return state._replace(dvs_level=fact.level)
+        case AlertRaised():
+            return state._replace(alerted_at=fact.at)
+        case (
+            SessionClosed()
+            | PositionReported()
+            | OperatorCommanded()
+            | OperatorRefused()
+            | ClockTicked()
+            | LoopFailed()
+        ):
+            return state
+        case _:
+            assert_never(fact)
+
+
+def _after_bar(state: DeskState, fact: BarSeen) -> DeskState:
+    trade = state.trade
+    if trade is not None:
+        minute_ago = fact.at - BAR
+        trade = trade.after_bar(minute_ago, fact.high_ticks, fact.low_ticks, fact.close_ticks)
+    return state._replace(last_bar_at=fact.at, trade=trade)
+
+
+def _opened(state: DeskState, fact: SessionOpened, rules: Rules) -> DeskState:
+    """A new session starts clean, unless something of the last one is still alive."""
+    before = state.session
+    state = state._replace(session=fact, risk=state.risk.new_session(fact.session_date))
+    if before is None or before.session_date == fact.session_date:
+        return state
+    number = state.bars_before + before.minutes
+    state = state._replace(
+        bars_before=number,
+        account=None,
+        quality=state.quality.pruned(number, rules.execution),
+        reconciled_at=None,
+        ended_trade=None,
+    )
+    if state.is_exposed or state.trade is not None:
+        return state
+    return state._replace(orders=Orders(), ledger=Ledger())
+
+
+def _after_intent(state: DeskState, fact: IntentRecorded) -> DeskState:
+    if isinstance(fact.command, QueryBroker):
+        return state._replace(query=OpenQuery(fact.at, fact.command.cause))
+    orders = after_intent(state.orders, fact.command, fact.decision_id, state.position, fact.at)
+    return state._replace(orders=orders)
+
+
+def _after_trade_fact(
+    state: DeskState,
+    fact: TradePlanned | TradeChanged | StopMoved | TradeClosed,
+    rules: Rules,
+) -> DeskState:
+    if isinstance(fact, TradePlanned):
+        plan = fact.plan
+        planned = Trade(plan=plan, state=TradeState.PENDING, stop_price_ticks=plan.stop_price_ticks)
+        return state._replace(trade=planned)
+    trade = state.trade or state.ended_trade
+    if trade is None or trade.plan.decision_id != fact.decision_id:
+        raise JournalError(
+            f"expected the trade {fact.decision_id}, the state holds "
+            f"{None if trade is None else trade.plan.decision_id}; an event before it is missing"
+        )
+    match fact:
+        case TradeChanged():
+            changed = apply_changed(trade, fact)
+            is_entry = trade.entry is None and changed.entry is not None
+            risk = state.risk.entered(fact.at) if is_entry else state.risk
+            return state._replace(trade=changed, risk=risk)
+        case StopMoved():
+            return state._replace(trade=replace(trade, stop_price_ticks=fact.to_ticks))
+        case TradeClosed():
+            state = state._replace(trade=None, ended_trade=trade)
+            return state if trade.entry is None else _after_result(state, trade, fact, rules)
+        case _:
+            assert_never(fact)
+
+
+def _after_result(state: DeskState, trade: Trade, fact: TradeClosed, rules: Rules) -> DeskState:
+    """A round trip counts in the limits and in its template's summary."""
+    name = fact.template
+    result = TradeResult(
+        template=name,
+        stop_distance_ticks=trade.plan.stop_distance_ticks,
+        net_ticks=float(fact.net_usd / rules.instrument.tick_value_usd),
+    )
+    before = state.summaries.get(name) or TemplateSummary(template=name)
+    summary = template(name, rules).post_trade_update(before, result)
+    return state._replace(
+        risk=state.risk.closed(fact.net_usd), summaries={**state.summaries, name: summary}
+    )
+
+
+def _after_order_report(
+    state: DeskState,
+    fact: OrderReported | ExecutionReported | CommissionReported | CommandFailed,
+    rules: Rules,
+) -> DeskState:
+    match fact:
+        case OrderReported():
+            return state._replace(orders=state.orders.after_event(fact.ref, fact.event, fact.at))
+        case ExecutionReported():
+            return _after_execution(state, fact)
+        case CommissionReported():
+            return _after_commission(state, fact, rules)
+        case CommandFailed():
+            orders = state.orders
+            for ref in fact.refs:
+                orders = orders.after_event(ref, OrderEvent.REJECTED, fact.at)
+            return state._replace(orders=orders)
+        case _:
+            assert_never(fact)
+
+
+def _after_execution(state: DeskState, fact: ExecutionReported) -> DeskState:
+    """Book the fill, and let it speak for the order's state when nobody else does."""
+    ledger = state.ledger.with_execution(fact)
+    order = state.orders.find(fact.ref)
+    if ledger is state.ledger or order is None:
+        return state._replace(ledger=ledger)
+    filled = sum(fill.quantity for fill in ledger.fills_of((fact.ref,)))
+    event = OrderEvent.FILLED if filled >= order.quantity else OrderEvent.PARTIALLY_FILLED
+    return state._replace(ledger=ledger, orders=state.orders.after_event(fact.ref, event, fact.at))
+
+
+def _after_commission(state: DeskState, fact: CommissionReported, rules: Rules) -> DeskState:
+    """Book the commission; where a closed trade was booked with an estimate, correct its result."""
+    known = state.ledger.commissions_usd
+    ledger = state.ledger.with_commission(fact.execution_id, fact.commission_usd)
+    ended = state.ended_trade
+    risk = state.risk
+    if ended is not None and ended.entry is not None and fact.execution_id not in known:
+        refs = [order.ref for order in state.orders.of(ended.plan.decision_id)]
+        fills = [f for f in ledger.fills_of(refs) if f.execution_id == fact.execution_id]
+        per_side_usd = rules.instrument.fees.per_side_usd
+        estimated_usd = state.ledger.fees_usd(fills, per_side_usd)
+        risk = risk.corrected(estimated_usd - ledger.fees_usd(fills, per_side_usd))
+    return state._replace(ledger=ledger, risk=risk)
+
+
+def _unprotected_since(state: DeskState, at: datetime) -> datetime | None:
+    """Since when an open trade has had no stop that is alive; null while it has one."""
+    trade = state.trade
+    if trade is None or trade.state is not TradeState.OPEN or state.position == 0:
+        return None
+    stops = state.orders.of(trade.plan.decision_id, Leg.STOP)
+    if any(order.is_live for order in stops):
+        return None
+    return state.unprotected_since or at

@@ -1,0 +1,202 @@
+"""What the desk does unasked after every input: triggers, flattening, protection, repairs."""
+
+from datetime import timedelta
+
+from engine.broker import CancelOrder, Leg, OrderEvent, OrderReported, ReplaceStop
+from engine.desk.facts import AlertRaised
+from engine.desk.state import DeskState
+from engine.desk.trades import end_unfilled, move
+from engine.desk.turn import Turn
+from engine.execution_quality import Trouble
+from engine.kill import (
+    FlatVerified,
+    KillCause,
+    connection_trigger,
+    margin_trigger,
+    position_trigger,
+)
+from engine.orders import OrderState
+from engine.reconciliation import Finding, FindingKind
+from engine.supervisor import (
+    overdue_entries,
+    protection,
+    unacknowledged,
+    unknown_for_too_long,
+)
+from engine.trade import ExitKind, Trade, TradeEvent, TradeState
+
+
+def take_care(turn: Turn) -> None:
+    """Everything that must follow from where the desk now stands, whatever brought it there."""
+    if not turn.state.kill.is_killed:
+        trigger = _trigger(turn)
+        if trigger is not None:
+            turn.kill(*trigger)
+    if turn.state.kill.is_killed:
+        _request_exit(turn, ExitKind.KILL)
+        _bring_flat(turn)
+        return
+    trade = turn.state.trade
+    if trade is not None and trade.state is TradeState.CLOSING:
+        _bring_flat(turn)
+    elif turn.state.unprotected_since is not None:
+        turn.ask("no stop is alive")
+    elif trade is not None and trade.entry is None and _is_fill_missing(turn, trade):
+        turn.ask("a fill was not told")
+
+
+def tick(turn: Turn) -> None:
+    """What time alone makes due."""
+    at, law, state = turn.at, turn.rules.execution, turn.state
+    for order in unacknowledged(state.orders, at, law):
+        lost = OrderReported(
+            at=at, ref=order.ref, event=OrderEvent.LOST_TRACK, text="never acknowledged"
+        )
+        turn.note(lost)
+        if order.leg is not Leg.TARGET:
+            turn.trouble(Trouble.UNKNOWN_STATE, f"{order.ref} was never acknowledged")
+    for order in overdue_entries(state.orders, at):
+        turn.send(CancelOrder(ref=order.ref), order.decision_id)
+    _give_up_waiting(turn)
+    due = timedelta(seconds=law.reconcile_seconds)
+    since = state.reconciled_at
+    if state.is_exposed and (since is None or at - since >= due):
+        turn.ask("routine")
+
+
+def is_due(state: DeskState) -> bool:
+    """Whether a tick could change anything; not for a desk that holds and awaits nothing."""
+    return (
+        state.trade is not None
+        or state.down_since is not None
+        or state.query is not None
+        or (state.kill.is_killed and not state.kill.is_flat_verified)
+        or state.is_exposed
+    )
+
+
+def _trigger(turn: Turn) -> tuple[KillCause, str] | None:
+    """The first reason to kill, if there is one."""
+    state, at, rules = turn.state, turn.at, turn.rules
+    position, law = state.position, rules.execution
+    lost = unknown_for_too_long(state.orders, at, law)
+    since = state.unprotected_since
+    protect_within = timedelta(seconds=law.protect_within_seconds)
+    return (
+        position_trigger(position, rules.constitution)
+        or _unexpected_position(turn)
+        or ((KillCause.UNKNOWN_ORDER, f"{lost[0].ref} is lost") if lost else None)
+        or (
+            (KillCause.UNPROTECTED_POSITION, f"no stop has been alive since {since.isoformat()}")
+            if since is not None and at - since > protect_within
+            else None
+        )
+        or connection_trigger(state.down_since, at=at, has_exposure=state.is_exposed, rules=law)
+        or margin_trigger(None if state.account is None else state.account.available_funds_usd)
+    )
+
+
+def _unexpected_position(turn: Turn) -> tuple[KillCause, str] | None:
+    state = turn.state
+    position, trade = state.position, state.trade
+    if position == 0 or (trade is not None and position * trade.plan.side > 0):
+        return None
+    wanted = "nothing" if trade is None else f"a {trade.plan.side.name.lower()} trade"
+    return KillCause.UNEXPECTED_POSITION, f"{position} held, {wanted} expected"
+
+
+def _request_exit(turn: Turn, kind: ExitKind) -> None:
+    """Mark the trade as closing, once; one that nobody has sent yet is over at once."""
+    trade = turn.state.trade
+    if trade is None or trade.state is TradeState.CLOSING:
+        return
+    if not turn.state.orders.of(trade.plan.decision_id, Leg.ENTRY):
+        end_unfilled(turn)
+        return
+    move(turn, TradeEvent.EXIT_REQUESTED, exit_kind=kind)
+
+
+def close_trade(turn: Turn, kind: ExitKind) -> None:
+    """Close the open trade at market, for a reason."""
+    _request_exit(turn, kind)
+    if turn.state.trade is not None or turn.state.is_exposed:
+        _bring_flat(turn)
+
+
+def _bring_flat(turn: Turn) -> None:
+    """Flatten what is exposed; after a kill have the broker confirm it; ask again, in bounds."""
+    if turn.state.is_exposed and not _is_flattening(turn):
+        turn.flatten()
+    kill = turn.state.kill
+    if not kill.is_killed or kill.is_flat_verified:
+        return
+    if not turn.state.is_exposed:
+        turn.ask("verify flat")
+    since = kill.since if turn.state.alerted_at is None else turn.state.alerted_at
+    if since is not None and turn.at - since >= _again(turn):
+        turn.note(AlertRaised(at=turn.at, text="killed, and not seen flat at the broker yet"))
+
+
+def _again(turn: Turn) -> timedelta:
+    return timedelta(seconds=turn.rules.execution.flatten_verify_seconds)
+
+
+def _is_flattening(turn: Turn) -> bool:
+    """Whether a flattening was asked for so recently that its answer may still be on its way."""
+    asked = (order.sent_at for order in turn.state.orders.all if order.leg is Leg.FLATTEN)
+    return any(turn.at - at < _again(turn) for at in asked)
+
+
+def verify_flat(turn: Turn, *, is_flat: bool) -> None:
+    """After a kill: the broker's own word that nothing is held and nothing is working."""
+    kill = turn.state.kill
+    if not kill.is_killed or kill.is_flat_verified:
+        return
+    if is_flat and not turn.state.is_exposed:
+        turn.note(FlatVerified(at=turn.at))
+    elif not is_flat and not _is_flattening(turn):
+        turn.flatten()
+
+
+def repair(turn: Turn, found: Finding) -> None:
+    """One of the listed repairs."""
+    state = turn.state
+    trade, session = state.trade, state.session
+    if trade is None or session is None:
+        if found.ref is not None:
+            _cancel(turn, found)
+    elif found.kind is FindingKind.STOP_MISSING:
+        command = protection(
+            trade.plan,
+            session.session_date,
+            state.orders,
+            position=state.position,
+            stop_price_ticks=trade.stop_price_ticks,
+        )
+        turn.send(command, trade.plan.decision_id)
+    elif found.kind is FindingKind.STOP_MISPLACED and found.ref is not None:
+        move_back = ReplaceStop(ref=found.ref, stop_ticks=trade.stop_price_ticks)
+        turn.send(move_back, trade.plan.decision_id)
+    else:
+        _cancel(turn, found)
+
+
+def _cancel(turn: Turn, found: Finding) -> None:
+    order = turn.state.orders.find(found.ref)
+    if order is not None:
+        turn.send(CancelOrder(ref=order.ref), order.decision_id)
+
+
+def _give_up_waiting(turn: Turn) -> None:
+    """An entry whose reconciliation never came is not made."""
+    trade = turn.state.trade
+    if trade is None or trade.state is not TradeState.PENDING:
+        return
+    is_sent = bool(turn.state.orders.of(trade.plan.decision_id, Leg.ENTRY))
+    if not is_sent and turn.at - trade.plan.decided_at >= _again(turn):
+        end_unfilled(turn)
+
+
+def _is_fill_missing(turn: Turn, trade: Trade) -> bool:
+    entries = turn.state.orders.of(trade.plan.decision_id, Leg.ENTRY)
+    return any(order.state is OrderState.FILLED for order in entries)

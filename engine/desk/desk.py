@@ -1,0 +1,162 @@
+"""The step: one input in, facts and commands out. The shell commits the facts before it sends."""
+
+from datetime import datetime
+from typing import assert_never
+
+from engine.decision import Action, decide, decision_payload
+from engine.desk.bars import bar_entry, close_bar, decision_id_of, is_quality_news, see_bar
+from engine.desk.care import close_trade, is_due, take_care, tick
+from engine.desk.facts import (
+    BarClosed,
+    ClockTicked,
+    CommandFailed,
+    Input,
+    LoopFailed,
+    OperatorCommanded,
+    OperatorRefused,
+    OperatorVerb,
+    Recording,
+    SessionClosed,
+    SessionOpened,
+)
+from engine.desk.reports import hear
+from engine.desk.state import DeskState
+from engine.desk.trades import follow, lift_limit
+from engine.desk.turn import Step, Turn
+from engine.errors import InputRefused
+from engine.journal import Entry, Kind
+from engine.kill import KillCause, KillEvent, KillState, change, why_not_resume
+from engine.ladder import Reason
+from engine.market import MarketRow
+from engine.own_view import OwnFacts, OwnView, own_view
+from engine.rules import Rules
+from engine.trade import ExitKind
+
+_LOCKS = {KillState.KILLED: Reason.KILL_SWITCH_ACTIVE, KillState.HALTED: Reason.HALTED}
+
+
+class Desk:
+    """The desk under one set of rules. `step` is pure; what is kept here only saves time."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self._own: OwnView | None = None
+        self._own_of: tuple[object, ...] = ()
+
+    def step(self, state: DeskState, happened: Input) -> Step:
+        """The state after one input, the facts to commit, and the commands to send after that."""
+        if isinstance(happened, BarClosed):
+            return self._bar(state, happened.row)
+        turn = Turn(state, self.rules, _now(state, happened.at))
+        match happened:
+            case SessionOpened():
+                turn.note(happened)
+                lift_limit(turn)
+                turn.ask("session open", at_once=True)
+            case SessionClosed():
+                turn.note(happened)
+                if turn.state.is_exposed and not turn.state.kill.is_killed:
+                    text = "something is still held after the close"
+                    turn.kill(KillCause.CONSTITUTION_BREACH, text)
+            case OperatorCommanded():
+                _obey(turn, happened)
+            case ClockTicked():
+                if not is_due(turn.state):
+                    return turn.done()
+                turn.note(happened)
+                tick(turn)
+            case CommandFailed():
+                turn.note(happened)
+                follow(turn)
+            case LoopFailed():
+                turn.note(happened)
+                if not turn.state.kill.is_killed:
+                    turn.kill(KillCause.UNHANDLED_EXCEPTION, happened.text)
+            case _:
+                hear(turn, happened)
+        take_care(turn)
+        return turn.done()
+
+    def wants_clock(self, state: DeskState) -> bool:
+        """Whether the desk waits for something that time alone may bring about."""
+        return is_due(state)
+
+    def _bar(self, state: DeskState, row: MarketRow) -> Step:
+        """A closed bar; one that was seen before, or comes late, leaves no second record."""
+        session = state.session
+        if session is None:
+            raise InputRefused(
+                f"expected an open session, got the bar of {row.closes_at}; open the session first"
+            )
+        if state.last_bar_at is not None and row.closes_at <= state.last_bar_at:
+            return Step(state, (), ())
+        eqs = state.quality.eqs(state.bars_before + row.minute + 1, self.rules.execution)
+        law = self.rules.constitution
+        if (
+            state.trade is None
+            and not is_quality_news(state.dvs_level, row.dvs, session.recording, law)
+            and eqs >= law.eqs_kill_below
+        ):
+            own = self._own_view(state, eqs)
+            decision = decide(row, own, self.rules)
+            if decision.action is Action.SKIP:
+                if session.recording is Recording.TRADES:
+                    return Step(state, (), ())
+                payload = decision_payload(decision, row, own)
+                record = Entry(Kind.DECISION, row.closes_at, payload, decision_id_of(row))
+                after = DeskState._make((row.closes_at, *state[1:]))
+                return Step(after, (bar_entry(row), record), ())
+        return self._busy_bar(state, row, eqs)
+
+    def _busy_bar(self, state: DeskState, row: MarketRow, eqs: float) -> Step:
+        turn = Turn(state, self.rules, row.closes_at)
+        see_bar(turn, row, eqs)
+        close_bar(turn, row, self._own_view(turn.state, eqs), eqs)
+        take_care(turn)
+        return turn.done()
+
+    def _own_view(self, state: DeskState, eqs: float) -> OwnView:
+        """The desk's own half of the ladder, made again only when something of it has changed."""
+        account, session = state.account, state.session
+        parts = (state.kill, state.risk, account, state.trade is None, session, eqs)
+        known = self._own
+        if known is not None and parts == self._own_of:
+            return known
+        facts = OwnFacts(
+            lock=_LOCKS.get(state.kill.state),
+            is_flat=state.trade is None,
+            risk=state.risk,
+            eqs=eqs,
+            equity_usd=None if account is None else account.equity_usd,
+            standings={} if session is None else session.standings,
+        )
+        self._own, self._own_of = own_view(facts, self.rules), parts
+        return self._own
+
+
+def _now(state: DeskState, at: datetime) -> datetime:
+    """The instant of the step: a late report does not turn the clock back behind the last bar."""
+    return at if state.last_bar_at is None else max(at, state.last_bar_at)
+
+
+def _obey(turn: Turn, command: OperatorCommanded) -> None:
+    """A person's lever; a command that cannot be obeyed is answered with the reason."""
+    turn.note(command)
+    kill, at, text = turn.state.kill, turn.at, command.reason
+    match command.verb:
+        case OperatorVerb.HALT:
+            event, cause = KillEvent.PERSON_HALTED, KillCause.PERSON
+            turn.note(change(kill, event, at=at, cause=cause, text=text, by=command.by))
+        case OperatorVerb.KILL:
+            turn.kill(KillCause.PERSON, text, by=command.by)
+        case OperatorVerb.FLATTEN:
+            close_trade(turn, ExitKind.PERSON)
+        case OperatorVerb.RESUME:
+            refusal = why_not_resume(kill, reason=text, is_flat=not turn.state.is_exposed)
+            if refusal is not None:
+                turn.note(OperatorRefused(at=at, verb=command.verb, text=refusal))
+                return
+            event = KillEvent.PERSON_RESUMED
+            turn.note(change(kill, event, at=at, cause=None, text=text, by=command.by))
+        case _:
+            assert_never(command.verb)

@@ -1,0 +1,113 @@
+"""Facts into journal entries and events back into facts."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final, get_args
+
+from engine.broker import (
+    AccountReported,
+    BrokerReport,
+    BrokerSnapshot,
+    Command,
+    CommissionReported,
+    ConnectionReported,
+    ExecutionReported,
+    OrderReported,
+    PositionReported,
+)
+from engine.canonical import Reader, to_json
+from engine.desk.facts import (
+    AlertRaised,
+    BarSeen,
+    ClockTicked,
+    CommandFailed,
+    DataQualityChanged,
+    Fact,
+    IntentRecorded,
+    LoopFailed,
+    OperatorCommanded,
+    OperatorRefused,
+    PositionAdopted,
+    Reconciled,
+    SessionClosed,
+    SessionOpened,
+    TroubleNoted,
+)
+from engine.journal import Entry, Event, Kind
+from engine.kill import FlatVerified, KillChanged
+from engine.own_view import Standing
+from engine.reconciliation import Finding
+from engine.trade import StopMoved, TradeChanged, TradeClosed, TradePlan, TradePlanned
+
+KIND_OF: Final[Mapping[type, Kind]] = {
+    SessionOpened: Kind.SESSION,
+    SessionClosed: Kind.SESSION,
+    OperatorCommanded: Kind.OPERATOR,
+    OperatorRefused: Kind.OPERATOR,
+    ClockTicked: Kind.CLOCK,
+    CommandFailed: Kind.ERROR,
+    LoopFailed: Kind.ERROR,
+    OrderReported: Kind.ORDER,
+    ExecutionReported: Kind.EXECUTION,
+    CommissionReported: Kind.COMMISSION,
+    PositionReported: Kind.POSITION,
+    AccountReported: Kind.ACCOUNT,
+    ConnectionReported: Kind.CONNECTION,
+    BrokerSnapshot: Kind.RECONCILIATION,
+    Reconciled: Kind.RECONCILIATION,
+    PositionAdopted: Kind.POSITION,
+    IntentRecorded: Kind.INTENT,
+    TroubleNoted: Kind.EQS,
+    DataQualityChanged: Kind.QUALITY,
+    AlertRaised: Kind.ALERT,
+    KillChanged: Kind.KILL,
+    FlatVerified: Kind.KILL,
+    TradePlanned: Kind.TRADE,
+    TradeChanged: Kind.TRADE,
+    StopMoved: Kind.TRADE,
+    TradeClosed: Kind.TRADE,
+}
+
+_READER: Final = Reader(
+    *KIND_OF,
+    *get_args(Command),
+    *get_args(BrokerReport),
+    Standing,
+    Finding,
+    TradePlan,
+)
+
+
+def entry_of(fact: Fact) -> Entry:
+    """A fact on its way into the journal, with the ids it belongs to."""
+    decision_id = getattr(fact, "decision_id", "")
+    if isinstance(fact, TradePlanned):
+        decision_id = fact.plan.decision_id
+    ref = getattr(fact, "ref", "") or ""
+    return Entry(KIND_OF[type(fact)], fact.at, to_json(fact, without="at"), decision_id, ref)
+
+
+def fact_of(event: Event) -> Fact | None:
+    """The fact that an event holds; null for a decision, which is a record and changes nothing.
+
+    Raises `JournalError` for a fact that this version cannot read.
+    """
+    if event.kind == Kind.DECISION:
+        return None
+    at = datetime.fromisoformat(event.at)
+    if event.kind == Kind.BAR:
+        return bar_seen(at, event.payload)
+    fact: Fact = _READER.from_json(event.payload, at=at)
+    return fact
+
+
+def bar_seen(at: datetime, bar_json: str) -> BarSeen:
+    """What an open trade remembers of a journalled bar."""
+    bar = json.loads(bar_json)
+    return BarSeen(
+        at=at,
+        high_ticks=bar["high_ticks"],
+        low_ticks=bar["low_ticks"],
+        close_ticks=bar["close_ticks"],
+    )

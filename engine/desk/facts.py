@@ -1,0 +1,231 @@
+"""Everything that can stand in the journal: what came in, and what followed from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from engine.broker import (
+    BrokerReport,
+    Command,
+)
+from engine.execution_quality import Trouble
+from engine.kill import FlatVerified, KillChanged
+from engine.market import MarketRow
+from engine.own_view import Standing
+from engine.reconciliation import Finding
+from engine.trade import StopMoved, TradeChanged, TradeClosed, TradePlanned
+from engine.units import DecisionId, OrderRef
+
+
+class Mode(StrEnum):
+    """Where commands go: nowhere real, a paper account, a real account, a simulated exchange."""
+
+    OBSERVE = "observe"
+    PAPER = "paper"
+    LIVE = "live"
+    REPLAY = "replay"
+
+
+class Recording(StrEnum):
+    """Whether quiet bars leave their bar and decision records, or only bars that an act touches."""
+
+    FULL = "full"
+    TRADES = "trades"
+
+
+class OperatorVerb(StrEnum):
+    """A person's levers."""
+
+    HALT = "halt"
+    RESUME = "resume"
+    KILL = "kill"
+    FLATTEN = "flatten"
+
+
+# ── Inputs ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionOpened:
+    """The session, its mode, and what the last night's learning says of the templates."""
+
+    at: datetime
+    session_date: date
+    symbol: str
+    opens_at: datetime
+    closes_at: datetime
+    mode: Mode
+    recording: Recording = Recording.FULL
+    standings: Mapping[str, Standing]
+
+    @property
+    def minutes(self) -> int:
+        return int((self.closes_at - self.opens_at).total_seconds()) // 60
+
+    def minute_at(self, instant: datetime) -> int:
+        """Minutes since the open."""
+        return int((instant - self.opens_at).total_seconds()) // 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionClosed:
+    """The session is over; position and equity as the broker last said."""
+
+    at: datetime
+    position: int
+    equity_usd: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class BarClosed:
+    """A bar closed, and this is the newest row of the market frame."""
+
+    row: MarketRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorCommanded:
+    """A person pulled a lever; `by` is their name, `reason` what they gave as one."""
+
+    at: datetime
+    verb: OperatorVerb
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockTicked:
+    """Time passed. A tick on which nothing is due leaves no trace."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandFailed:
+    """A command surely never left, or a query was never answered; `refs` are its orders."""
+
+    at: datetime
+    refs: tuple[OrderRef, ...]
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopFailed:
+    """The loop around the desk met an exception that it did not expect."""
+
+    at: datetime
+    text: str
+
+
+Input = (
+    SessionOpened
+    | SessionClosed
+    | BarClosed
+    | OperatorCommanded
+    | ClockTicked
+    | CommandFailed
+    | LoopFailed
+    | BrokerReport
+)
+
+# ── Derived ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarSeen:
+    """A closed bar as the journal keeps it; only an open trade remembers its prices."""
+
+    at: datetime
+    high_ticks: int
+    low_ticks: int
+    close_ticks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntentRecorded:
+    """A command that may be sent once this is on disk, and not before."""
+
+    at: datetime
+    decision_id: DecisionId
+    command: Command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TroubleNoted:
+    """Something that costs execution quality, and the number of the bar it fell into."""
+
+    at: datetime
+    trouble: Trouble
+    bar_number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciled:
+    """Our picture was compared with the broker's; no findings means that they agree."""
+
+    at: datetime
+    cause: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionAdopted:
+    """The broker's position was taken over, because no execution explains it."""
+
+    at: datetime
+    expected: int
+    found: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataQualityChanged:
+    """The data validity score crossed a gate; `level` is 0 (kills), 1, 2 (holds) or 3 (enters)."""
+
+    at: datetime
+    level: int
+    dvs: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorRefused:
+    """A person's command that cannot be obeyed, and why."""
+
+    at: datetime
+    verb: OperatorVerb
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRaised:
+    """Something a person has to see to; repeated until they do."""
+
+    at: datetime
+    text: str
+
+
+Fact = (
+    SessionOpened
+    | SessionClosed
+    | OperatorCommanded
+    | ClockTicked
+    | CommandFailed
+    | LoopFailed
+    | BrokerReport
+    | BarSeen
+    | IntentRecorded
+    | TroubleNoted
+    | Reconciled
+    | PositionAdopted
+    | DataQualityChanged
+    | OperatorRefused
+    | AlertRaised
+    | KillChanged
+    | FlatVerified
+    | TradePlanned
+    | TradeChanged
+    | StopMoved
+    | TradeClosed
+)

@@ -1,0 +1,69 @@
+"""What was traded, once per execution, and what it cost: the one source of quantity and price."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from engine.broker import ExecutionReported
+from engine.units import OrderRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """What was traded in this session, once per execution, and what it cost.
+
+    `carried` is a position that no execution of this session explains: held over, or adopted from
+    the broker, whose word wins.
+    """
+
+    executions: tuple[ExecutionReported, ...] = ()
+    commissions_usd: Mapping[str, Decimal] = field(default_factory=dict)
+    carried: int = 0
+
+    @property
+    def position(self) -> int:
+        """Signed contracts held, as far as we have heard."""
+        return self.carried + sum(fill.side * fill.quantity for fill in self.executions)
+
+    def knows(self, execution: ExecutionReported) -> bool:
+        """Whether this execution, or a later correction of it, is already booked."""
+        base, revision = _identity(execution.execution_id)
+        return any(
+            known_base == base and known_revision >= revision
+            for known_base, known_revision in map(
+                _identity, (fill.execution_id for fill in self.executions)
+            )
+        )
+
+    def with_execution(self, execution: ExecutionReported) -> "Ledger":
+        """The ledger with one more execution; a correction takes the place of what it corrects."""
+        if self.knows(execution):
+            return self
+        base, _ = _identity(execution.execution_id)
+        kept = tuple(f for f in self.executions if _identity(f.execution_id)[0] != base)
+        return replace(self, executions=(*kept, execution))
+
+    def with_commission(self, execution_id: str, usd: Decimal) -> "Ledger":
+        """The ledger with what the broker charged for one execution."""
+        return replace(self, commissions_usd={**self.commissions_usd, execution_id: usd})
+
+    def fills_of(self, refs: Iterable[OrderRef]) -> tuple[ExecutionReported, ...]:
+        """Executions of these orders, in the order they were heard of."""
+        wanted = set(refs)
+        return tuple(fill for fill in self.executions if fill.ref in wanted)
+
+    def fees_usd(self, fills: Iterable[ExecutionReported], per_side_usd: Decimal) -> Decimal:
+        """Reported commissions of these fills; the contract's fees where none is reported yet."""
+        return sum(
+            (
+                self.commissions_usd.get(fill.execution_id, per_side_usd * fill.quantity)
+                for fill in fills
+            ),
+            Decimal(0),
+        )
+
+
+def _identity(execution_id: str) -> tuple[str, int]:
+    """`("0000e0d5.1", 2)` of `"0000e0d5.1.02"`: what was executed, and its revision."""
+    base, _, revision = execution_id.rpartition(".")
+    return (base, int(revision)) if base and revision.isdigit() else (execution_id, 0)

@@ -1,0 +1,325 @@
+"""REPLAY and OBSERVE over stored bars: the desk with the simulated exchange as its broker.
+
+Sessions are computed a chunk at a time and journalled one transaction each. Orders given at the
+close of a bar meet the next one; the clock ticks at bar closes, and only while something is open.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from time import perf_counter
+from typing import Any, Final
+from zlib import crc32
+
+import polars as pl
+
+from engine.desk import (
+    Desk,
+    DeskState,
+    Mode,
+    OperatorCommanded,
+    OperatorVerb,
+    Recording,
+    SessionClosed,
+    SessionOpened,
+    fold,
+)
+from engine.exchange import NO_FAULTS, Exchange, FaultPlan, exchange_settings
+from engine.journal import REPLAY_CODE, Entry, Kind, Stamp
+from engine.market import MarketRow, market_frame, market_rows
+from engine.narrative import journal_text
+from engine.own_view import Standing
+from engine.rules import Rules
+from pipelines.journal_sink import JournalSink, MemorySink
+from pipelines.shadow import ShadowDesk
+
+CHUNK_SESSIONS: Final = 64
+"""Sessions computed at once: enough to share the columns' fixed costs, few enough for memory."""
+
+SETTLING: Final = timedelta(minutes=5)
+"""After the bell: late reports are still heard, and what is left open is looked at."""
+
+WINDOW_BARS: Final = 48
+"""Bars made ready after one that may be an entry: longer than any template holds a trade."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaySettings:
+    """What a replay is asked for; `jumps` lets TRADES recording pass over bars that can do nothing.
+
+    `resumes_killed` plays a person who resumes a killed desk before the next open.
+    """
+
+    equity_usd: Decimal
+    recording: Recording = Recording.FULL
+    mode: Mode = Mode.REPLAY
+    seed: int = 0
+    faults: FaultPlan = NO_FAULTS
+    standings: Mapping[str, Standing] = field(default_factory=dict)
+    jumps: bool = True
+    resumes_killed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayResult:
+    """What a replay did. Decisions are counted where they were recorded.
+
+    `trades` are the payloads of `TradeClosed`, `equity_usd` the account at the end of each session.
+    """
+
+    digest: str
+    events: int
+    sessions: int
+    bars: int
+    seconds: float
+    actions: Mapping[str, int]
+    reasons: Mapping[str, int]
+    exits: Mapping[str, int]
+    trades: tuple[Mapping[str, Any], ...]
+    equity_usd: Mapping[date, Decimal]
+    state: DeskState
+
+    @property
+    def bars_per_second(self) -> float:
+        return self.bars / self.seconds if self.seconds else 0.0
+
+
+Progress = Callable[[date, int], None]
+"""Called after each session with its date and the bars done so far."""
+
+
+def replay(
+    contexts: pl.DataFrame,
+    bars: pl.DataFrame,
+    rules: Rules,
+    settings: ReplaySettings,
+    *,
+    sink: JournalSink | None = None,
+    progress: Progress | None = None,
+) -> ReplayResult:
+    """Play every session of `bars` in order; the same arguments give the same digest.
+
+    `bars` are checked bars of one symbol, `contexts` their sessions'. With a sink that already
+    holds the beginning of this replay, it goes on from the last session that ended flat there.
+    """
+    started = perf_counter()
+    loop = _Loop(rules, settings, sink or MemorySink())
+    if loop.last_date is not None:
+        bars = bars.filter(pl.col("session_date") > loop.last_date)
+    for session in _sessions(contexts, bars, rules, settings):
+        loop.play(session)
+        if progress is not None:
+            progress(session.opened.session_date, loop.bars)
+    return loop.result(perf_counter() - started)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _PlayedSession:
+    """One session ready to play; `rows` may leave out bars that only a longer trade would need."""
+
+    opened: SessionOpened
+    frame: pl.DataFrame
+    rows: list[MarketRow]
+
+    def between(self, after: int, before: int) -> list[MarketRow]:
+        """The rows of the minutes between two minutes, both excluded."""
+        minute = pl.col("minute")
+        return market_rows(self.frame.filter((minute > after) & (minute < before)))
+
+
+class _Loop:
+    """The run of a replay: one desk, one exchange per session, one journal."""
+
+    def __init__(self, rules: Rules, settings: ReplaySettings, sink: JournalSink) -> None:
+        self.rules = rules
+        self.settings = settings
+        self.sink = sink
+        self.desk = Desk(rules)
+        beginning = sink.beginning()
+        self.last_date = beginning.last_date
+        self.state = fold(beginning.facts, rules)
+        self.equity_usd = beginning.equity_usd or settings.equity_usd
+        self.exchange: Exchange | None = None
+        self.bars = 0
+        self.sessions = 0
+        self.tally = _Tally()
+
+    def play(self, session: _PlayedSession) -> None:
+        opened = session.opened
+        shadow = ShadowDesk(self.desk, self.state, self._exchange_of(opened))
+        if self.settings.resumes_killed and self.state.kill.is_killed:
+            reason = "looked at overnight, as this replay was asked to assume"
+            resume = OperatorCommanded(
+                at=opened.at, verb=OperatorVerb.RESUME, by="replay", reason=reason
+            )
+            shadow.deliver((opened, resume))
+        else:
+            shadow.deliver((opened,))
+        self._play_rows(shadow, session)
+        self._settle(shadow, opened)
+        stamp = Stamp(opened.session_date, self.rules.contracts_hash, REPLAY_CODE)
+        self.sink.commit(shadow.entries, stamp)
+        self.tally.count(shadow.entries)
+        self.state = shadow.state
+        self.bars += session.frame.height
+        self.sessions += 1
+
+    def _exchange_of(self, opened: SessionOpened) -> Exchange:
+        """A fresh exchange with the same account, unless the last one still holds something."""
+        if self.exchange is None:
+            seed = crc32(f"{self.settings.seed}/{opened.session_date}".encode())
+            settings = exchange_settings(self.rules, self.equity_usd)
+            self.exchange = Exchange(settings, seed=seed, faults=self.settings.faults)
+        return self.exchange
+
+    def _play_rows(self, shadow: ShadowDesk, session: _PlayedSession) -> None:
+        """Every bar, or with jumps those that may lead to something and those of an open trade."""
+        if not _jumps(self.settings):
+            for row in session.rows:
+                shadow.play_bar(row)
+            return
+        kill_below = self.rules.constitution.dvs_kill_below
+        minute = -1
+        for row in session.rows:
+            if not shadow.is_idle:
+                if row.minute > minute + 1:
+                    self._play_gap(shadow, session, minute, row.minute)
+                shadow.play_bar(row)
+            elif row.may_enter or row.dvs < kill_below:
+                shadow.play_bar(row)
+            minute = row.minute
+        if not shadow.is_idle:
+            self._play_gap(shadow, session, minute, session.opened.minutes)
+
+    def _play_gap(
+        self, shadow: ShadowDesk, session: _PlayedSession, after: int, before: int
+    ) -> None:
+        """The bars that were left out, while the business is still open."""
+        for row in session.between(after, before):
+            if shadow.is_idle:
+                return
+            shadow.play_bar(row)
+
+    def _settle(self, shadow: ShadowDesk, opened: SessionOpened) -> None:
+        settled_at = opened.closes_at + SETTLING
+        shadow.deliver(shadow.exchange.advance(settled_at))
+        account = shadow.exchange.account(settled_at)
+        truth = shadow.exchange.truth(settled_at)
+        closed = SessionClosed(
+            at=settled_at, position=shadow.state.position, equity_usd=account.equity_usd
+        )
+        shadow.deliver((closed,))
+        self.tally.equity_usd[opened.session_date] = account.equity_usd or Decimal(0)
+        if not truth.positions and not truth.working:
+            self.equity_usd = account.equity_usd or self.equity_usd
+            self.exchange = None
+
+    def result(self, seconds: float) -> ReplayResult:
+        head = self.sink.head
+        tally = self.tally
+        return ReplayResult(
+            digest=head.hash,
+            events=head.seq,
+            sessions=self.sessions,
+            bars=self.bars,
+            seconds=seconds,
+            actions=tally.actions(),
+            reasons=tally.reasons(),
+            exits=Counter(str(trade["exit_kind"]) for trade in tally.trades),
+            trades=tuple(tally.trades),
+            equity_usd=tally.equity_usd,
+            state=self.state,
+        )
+
+
+class _Tally:
+    """Counts what went into the journal, by the first bytes of each decision."""
+
+    def __init__(self) -> None:
+        self.heads: Counter[str] = Counter()
+        self.trades: list[Mapping[str, Any]] = []
+        self.equity_usd: dict[date, Decimal] = {}
+
+    def count(self, entries: list[Entry]) -> None:
+        for kind, at, payload, *_ in entries:
+            if kind == Kind.DECISION:
+                self.heads[payload[: payload.index('"cause"')]] += 1
+            elif kind == Kind.TRADE and payload.startswith('{"fact":"TradeClosed"'):
+                self.trades.append({"closed_at": at, **json.loads(payload)})
+
+    def actions(self) -> Mapping[str, int]:
+        return self._by("action")
+
+    def reasons(self) -> Mapping[str, int]:
+        return self._by("reason")
+
+    def _by(self, name: str) -> Mapping[str, int]:
+        counted: Counter[str] = Counter()
+        for head, count in self.heads.items():
+            value = json.loads(head.rstrip(",") + "}")[name]
+            if value is not None:
+                counted[value] += count
+        return dict(counted.most_common())
+
+
+def _jumps(settings: ReplaySettings) -> bool:
+    """Whether bars may be passed over: never where each leaves a record or may meet a fault."""
+    return settings.jumps and settings.recording is Recording.TRADES and not settings.faults.rates
+
+
+def _sessions(
+    contexts: pl.DataFrame, bars: pl.DataFrame, rules: Rules, settings: ReplaySettings
+) -> Iterator[_PlayedSession]:
+    """The sessions in order, computed a chunk at a time."""
+    heights = bars.group_by("session_date", maintain_order=True).len()["len"].to_list()
+    start = 0
+    for first in range(0, len(heights), CHUNK_SESSIONS):
+        chunk = heights[first : first + CHUNK_SESSIONS]
+        frame = market_frame(contexts, bars.slice(start, sum(chunk)), rules)
+        start += sum(chunk)
+        yield from _played(frame, chunk, rules, settings)
+
+
+def _played(
+    frame: pl.DataFrame, heights: list[int], rules: Rules, settings: ReplaySettings
+) -> Iterator[_PlayedSession]:
+    if settings.recording is Recording.FULL:
+        frame = journal_text(frame, rules)
+    wanted = frame.filter(_is_near_an_entry(rules)) if _jumps(settings) else frame
+    by_date: dict[date, list[MarketRow]] = {}
+    for row in market_rows(wanted):
+        by_date.setdefault(row.session_date, []).append(row)
+    start = 0
+    for height in heights:
+        session = frame.slice(start, height)
+        start += height
+        opened = _opened(session, settings)
+        rows = by_date.pop(opened.session_date, [])
+        yield _PlayedSession(opened=opened, frame=session, rows=rows)
+
+
+def _is_near_an_entry(rules: Rules) -> pl.Expr:
+    """Bars that may be an entry or kill, and those after them that a trade would live through."""
+    starts = pl.col("may_enter") | (pl.col("dvs") < rules.constitution.dvs_kill_below)
+    lately = starts.cast(pl.Int8).rolling_max(WINDOW_BARS + 1, min_samples=1)
+    return lately.over("session_date") == 1
+
+
+def _opened(session: pl.DataFrame, settings: ReplaySettings) -> SessionOpened:
+    """The session as its first bar and its context describe it."""
+    names = ("session_date", "symbol", "opens_at", "minute", "session_minutes")
+    first = session.select(names).row(0, named=True)
+    opens_at: datetime = first["opens_at"] - timedelta(minutes=first["minute"])
+    return SessionOpened(
+        at=opens_at,
+        session_date=first["session_date"],
+        symbol=first["symbol"],
+        opens_at=opens_at,
+        closes_at=opens_at + timedelta(minutes=first["session_minutes"]),
+        mode=settings.mode,
+        recording=settings.recording,
+        standings=settings.standings,
+    )
