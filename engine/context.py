@@ -86,9 +86,9 @@ def session_contexts(
 ) -> pl.DataFrame:
     """One row of `CONTEXT_COLUMNS` per session given, also for one that has no bars yet.
 
-    Reads only summaries of strictly earlier sessions: scalars of the last one, medians over the
-    last 20. A median of ATR needs 3 sessions that reached the half hour, the median of the range
-    needs one.
+    Reads only summaries of strictly earlier sessions: scalars of the last one that has bars, and
+    medians over the last 20, whose number is `prior_sessions`. A median of ATR needs 3 sessions
+    that reached the half hour, the median of the range needs one.
     """
     wanted = pl.DataFrame(
         {

@@ -64,7 +64,7 @@ def add_signals(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     """
     full = add_passes(frame, _passes(rules))
     kept = [name for name in full.columns if not name.startswith("_") and name not in SIGNALS]
-    return full.select(*kept, *SIGNALS)
+    return full[[*kept, *SIGNALS]]
 
 
 @per_rules
