@@ -1,13 +1,12 @@
 """Contract files into `engine.rules.Rules`: read, build, bound, cross-check, hash."""
 
-import hashlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TypeVar
 
 from contracts.across import EVIDENCE_INPUTS, check_across
 from contracts.ceilings import check_ranges
-from contracts.reading import FOLDER, Plain, canonical, read_contracts
+from contracts.reading import FOLDER, Plain, content_hash, read_contracts
 from contracts.typed import build
 from contracts.within import check_within
 from engine.calendar import Phase, SessionRules
@@ -36,16 +35,6 @@ def load_rules(
     `signals` are the names that evidence and biases may use, if not those of the engine.
     """
     return rules_of(read_contracts(folder or FOLDER), symbol, signals)
-
-
-def contracts_hash(folder: Path | None = None) -> str:
-    """SHA-256 of what the contract files say; comments, key order and spacing do not change it."""
-    return content_hash(read_contracts(folder or FOLDER))
-
-
-def content_hash(contents: Mapping[str, dict[str, Plain]]) -> str:
-    """SHA-256 of parsed contents by file stem."""
-    return hashlib.sha256(canonical(dict(contents)).encode()).hexdigest()
 
 
 def rules_of(

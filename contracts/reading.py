@@ -1,7 +1,8 @@
 """Contract files as plain data: strict YAML, exact decimals, no duplicate keys."""
 
+import hashlib
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -45,6 +46,16 @@ def read_contracts(folder: Path = FOLDER) -> dict[str, dict[str, Plain]]:
             f"remove it or rename it to one of {', '.join(FILES)}"
         )
     return {stem: read_contract(folder / f"{stem}.yaml") for stem in FILES}
+
+
+def contracts_hash(folder: Path | None = None) -> str:
+    """SHA-256 of what the contract files say; comments, key order and spacing do not change it."""
+    return content_hash(read_contracts(folder or FOLDER))
+
+
+def content_hash(contents: Mapping[str, dict[str, Plain]]) -> str:
+    """SHA-256 of parsed contents by file stem."""
+    return hashlib.sha256(canonical(dict(contents)).encode()).hexdigest()
 
 
 def read_contract(path: Path) -> dict[str, Plain]:

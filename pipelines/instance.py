@@ -1,12 +1,10 @@
-"""The Dagster instance of a data home: where it lives, who may use it, and what a power cut left.
+"""The Dagster instance of a data home: who may use it, and what a power cut left.
 
 One `credence up` per instance holds an OS lock, because two daemons on one home both launch runs.
 After a power cut a run stays STARTED for ever and blocks the next one, so a run whose process is
 gone is failed before the daemon starts.
 """
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,13 +13,10 @@ from typing import Final
 
 import dagster as dg
 import psutil
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from engine.errors import SettingsError
-
-REPOSITORY: Final = Path(__file__).resolve().parents[1]
-INSTANCE_FILE: Final = REPOSITORY / "dagster_home" / "dagster.yaml"
-DEFAULT_HOME: Final = REPOSITORY / "data"
+from pipelines.dagster_home import lock_of
 
 UNFINISHED: Final = (
     dg.DagsterRunStatus.STARTING,
@@ -41,30 +36,10 @@ class OrphanedRun:
     why: str
 
 
-def dagster_home_of(home: Path) -> Path:
-    """Folder of the Dagster instance of a data home, created with its `dagster.yaml`.
-
-    The default home uses the repository's `dagster_home/`; any other home carries its own beside
-    its data. `DAGSTER_HOME`, if set, wins.
-    """
-    stated = os.environ.get("DAGSTER_HOME")
-    if stated:
-        folder = Path(stated)
-    elif home.resolve() == DEFAULT_HOME:
-        folder = INSTANCE_FILE.parent
-    else:
-        folder = home.resolve() / "dagster"
-    folder.mkdir(parents=True, exist_ok=True)
-    instance_file = folder / INSTANCE_FILE.name
-    if not instance_file.exists():
-        shutil.copyfile(INSTANCE_FILE, instance_file)
-    return folder
-
-
 @contextmanager
 def only_one(dagster_home: Path) -> Iterator[None]:
     """Hold the OS lock of an instance; raises `SettingsError` when another process holds it."""
-    lock = FileLock(dagster_home / ".credence-up.lock")
+    lock = lock_of(dagster_home)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:

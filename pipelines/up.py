@@ -16,7 +16,8 @@ from typing import Final
 import dagster as dg
 
 from engine.errors import SettingsError
-from pipelines.instance import REPOSITORY, dagster_home_of, only_one, reap_orphans
+from pipelines.dagster_home import REPOSITORY, dagster_home_of
+from pipelines.instance import only_one, reap_orphans
 
 HOST: Final = "127.0.0.1"
 START_SECONDS_MAX: Final = 120.0

@@ -13,8 +13,8 @@ from spoiled import CONTENTS, Steps, paths, value_at, with_value, without
 from contracts import contracts_hash, load_rules
 from contracts.across import EXECUTION_TROUBLES
 from contracts.ceilings import RANGES, check_ranges
-from contracts.loader import content_hash, rules_of
-from contracts.reading import Plain
+from contracts.loader import rules_of
+from contracts.reading import Plain, content_hash
 from contracts.typed import numbers
 from engine.errors import ContractError
 from engine.quality import QUALITY_EVENTS
