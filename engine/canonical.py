@@ -5,7 +5,7 @@ ISO 8601, money is text, enums are their values, floats keep every bit.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -47,10 +47,10 @@ def _plain(value: object) -> Any:
 
 
 class Reader:
-    """Reads back the records of the classes it knows, and whatever records their fields hold."""
+    """Reads back records of the given classes, and of every class that their fields can hold."""
 
     def __init__(self, *classes: type) -> None:
-        self._classes = {known.__name__: known for known in classes}
+        self._classes = {known.__name__: known for known in _with_inner(classes)}
 
     def from_json(self, text: str, **given: object) -> Any:
         """The record a text describes; `given` are the fields that were left out of it.
@@ -99,3 +99,16 @@ class Reader:
 @lru_cache(maxsize=256)
 def _hints(known: type) -> dict[str, Any]:
     return get_type_hints(known)
+
+
+def _with_inner(classes: Iterable[type]) -> set[type]:
+    """The given record classes and all that their fields name, however deep."""
+    found: set[type] = set()
+    waiting: list[Any] = list(classes)
+    while waiting:
+        hint = waiting.pop()
+        if is_dataclass(hint) and isinstance(hint, type) and hint not in found:
+            found.add(hint)
+            waiting += _hints(hint).values()
+        waiting += get_args(hint)
+    return found

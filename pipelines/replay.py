@@ -36,21 +36,17 @@ from engine.rules import Rules
 from pipelines.journal_sink import JournalSink, MemorySink
 from pipelines.shadow import ShadowDesk
 
-CHUNK_SESSIONS: Final = 64
-"""Sessions computed at once: enough to share the columns' fixed costs, few enough for memory."""
-
 SETTLING: Final = timedelta(minutes=5)
 """After the bell: late reports are still heard, and what is left open is looked at."""
-
-WINDOW_BARS: Final = 48
-"""Bars made ready after one that may be an entry: longer than any template holds a trade."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplaySettings:
     """What a replay is asked for; `jumps` lets TRADES recording pass over bars that can do nothing.
 
-    `resumes_killed` plays a person who resumes a killed desk before the next open.
+    `resumes_killed` plays a person who resumes a killed desk before the next open. The last two
+    only trade memory for speed: sessions computed at once, and bars made ready after one that may
+    be an entry, which is longer than any template holds a trade.
     """
 
     equity_usd: Decimal
@@ -61,6 +57,8 @@ class ReplaySettings:
     standings: Mapping[str, Standing] = field(default_factory=dict)
     jumps: bool = True
     resumes_killed: bool = False
+    chunk_sessions: int = 64
+    window_bars: int = 48
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,8 +274,8 @@ def _sessions(
     """The sessions in order, computed a chunk at a time."""
     heights = bars.group_by("session_date", maintain_order=True).len()["len"].to_list()
     start = 0
-    for first in range(0, len(heights), CHUNK_SESSIONS):
-        chunk = heights[first : first + CHUNK_SESSIONS]
+    for first in range(0, len(heights), settings.chunk_sessions):
+        chunk = heights[first : first + settings.chunk_sessions]
         frame = market_frame(contexts, bars.slice(start, sum(chunk)), rules)
         start += sum(chunk)
         yield from _played(frame, chunk, rules, settings)
@@ -288,7 +286,9 @@ def _played(
 ) -> Iterator[_PlayedSession]:
     if settings.recording is Recording.FULL:
         frame = journal_text(frame, rules)
-    wanted = frame.filter(_is_near_an_entry(rules)) if _jumps(settings) else frame
+    wanted = (
+        frame.filter(_is_near_an_entry(rules, settings.window_bars)) if _jumps(settings) else frame
+    )
     by_date: dict[date, list[MarketRow]] = {}
     for row in market_rows(wanted):
         by_date.setdefault(row.session_date, []).append(row)
@@ -301,10 +301,10 @@ def _played(
         yield _PlayedSession(opened=opened, frame=session, rows=rows)
 
 
-def _is_near_an_entry(rules: Rules) -> pl.Expr:
+def _is_near_an_entry(rules: Rules, window_bars: int) -> pl.Expr:
     """Bars that may be an entry or kill, and those after them that a trade would live through."""
     starts = pl.col("may_enter") | (pl.col("dvs") < rules.constitution.dvs_kill_below)
-    lately = starts.cast(pl.Int8).rolling_max(WINDOW_BARS + 1, min_samples=1)
+    lately = starts.cast(pl.Int8).rolling_max(window_bars + 1, min_samples=1)
     return lately.over("session_date") == 1
 
 

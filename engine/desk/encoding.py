@@ -3,13 +3,11 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Final, get_args
+from typing import Final
 
 from engine.broker import (
     AccountReported,
-    BrokerReport,
     BrokerSnapshot,
-    Command,
     CommissionReported,
     ConnectionReported,
     ExecutionReported,
@@ -36,9 +34,7 @@ from engine.desk.facts import (
 )
 from engine.journal import Entry, Event, Kind
 from engine.kill import FlatVerified, KillChanged
-from engine.own_view import Standing
-from engine.reconciliation import Finding
-from engine.trade import StopMoved, TradeChanged, TradeClosed, TradePlan, TradePlanned
+from engine.trade import StopMoved, TradeChanged, TradeClosed, TradePlanned
 
 KIND_OF: Final[Mapping[type, Kind]] = {
     SessionOpened: Kind.SESSION,
@@ -69,14 +65,7 @@ KIND_OF: Final[Mapping[type, Kind]] = {
     TradeClosed: Kind.TRADE,
 }
 
-_READER: Final = Reader(
-    *KIND_OF,
-    *get_args(Command),
-    *get_args(BrokerReport),
-    Standing,
-    Finding,
-    TradePlan,
-)
+_READER: Final = Reader(*KIND_OF)
 
 
 def entry_of(fact: Fact) -> Entry:
