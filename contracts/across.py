@@ -48,20 +48,33 @@ def _check_vetoes(strategies: StrategyRules, beliefs: BeliefRules) -> None:
 
 
 def _check_pairs(strategies: StrategyRules, beliefs: BeliefRules) -> None:
-    """Every template has its directional constraint, and the other way round."""
-    template_by_constraint = {item.id: item.template for item in beliefs.constraints}
-    for template in strategies.templates:
-        if template_by_constraint.get(template.constraint) != template.id:
+    """Every template trades on a question with sides, a question's own template on that one.
+
+    Another template may trade on the same question, so that adding one takes no second block.
+    """
+    constraint_by_template = {item.id: item.constraint for item in strategies.templates}
+    with_sides = {item.id for item in beliefs.constraints if item.is_directional}
+    for template, constraint in constraint_by_template.items():
+        if constraint not in with_sides:
             raise contradiction(
                 "strategies",
-                f"templates[{template.id}].constraint",
-                f"a constraint of beliefs.yaml whose template is {template.id}",
+                f"templates[{template}].constraint",
+                "a constraint of beliefs.yaml with sides",
             )
-    traded = {template.id for template in strategies.templates}
-    for constraint, named in template_by_constraint.items():
-        if named is not None and named not in traded:
+    for item in beliefs.constraints:
+        if item.template is None:
+            continue
+        if item.template not in constraint_by_template:
             raise contradiction(
-                "beliefs", f"constraints[{constraint}].template", "a template of strategies.yaml"
+                "beliefs",
+                f"constraints[{item.id}].template",
+                f"a template of strategies.yaml ({', '.join(constraint_by_template)})",
+            )
+        if constraint_by_template[item.template] != item.id:
+            raise contradiction(
+                "strategies",
+                f"templates[{item.template}].constraint",
+                f"{item.id}, the constraint of beliefs.yaml whose template is {item.template}",
             )
 
 
