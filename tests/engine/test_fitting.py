@@ -46,7 +46,7 @@ def test_the_median_and_the_strong_evidence_get_their_likelihoods() -> None:
         evidence = pooled(frame, constraint)
         assert fit.values == evidence.len()
         assert fit.evidence_median == evidence.median()
-        assert (evidence > fit.evidence_high).sum() <= 0.01 * evidence.len()
+        assert (evidence > fit.evidence_high).sum() <= 0.01 * evidence.len() + 1
         assert (evidence >= fit.evidence_high).sum() >= 0.01 * evidence.len()
         assert likelihood(fit, fit.evidence_median) == pytest.approx(0.35, abs=1e-4)
         assert likelihood(fit, fit.evidence_high) == pytest.approx(0.80, abs=1e-4)
@@ -119,7 +119,8 @@ def test_strong_beliefs_are_as_rare_on_real_bars_as_the_recipe_means(real_bars_d
     assert 8 <= believed_bars(frame, "f1") <= 13
     assert 3 <= believed_bars(frame, "f2") <= 10
     assert 3 <= believed_bars(frame, "f3") <= 10
-    assert 1 <= believed_bars(frame, "f4", least=0.70) <= believed_bars(frame, "f4") <= 5
+    assert 3 <= believed_bars(frame, "f4") <= 5
+    assert believed_bars(frame, "f4", least=0.70) >= 1
 
 
 def test_strong_beliefs_are_rare_and_reachable_on_generated_bars() -> None:
