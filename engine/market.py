@@ -92,6 +92,13 @@ _BELIEFS: Final = {
 _BELIEF_INDEX: Final = {key: MarketRow._fields.index(name) for key, name in _BELIEFS.items()}
 _TEXTS: Final = ("bar_json", "evidence_json", "sentence", "counterfactual")
 _EFFECTIVE: Final = (*_BELIEFS.values(), "f5", "f6")
+_SOURCES: Final = {
+    name: f"{name}_effective" if name in _EFFECTIVE else name
+    for name in MarketRow._fields
+    if name not in {"closes_at", "phase", "setups"}
+}
+"""Column behind each plain field of `MarketRow`."""
+
 _SETUP_SIDE: Final = re.compile(r"(k\d+)_side")
 
 
@@ -112,48 +119,38 @@ def market_frame(contexts: pl.DataFrame, bars: pl.DataFrame, rules: Rules) -> pl
 
 def market_rows(frame: pl.DataFrame) -> list[MarketRow]:
     """The rows of a `market_frame`, with the journal's text where `narrative` added its columns."""
-    fields = frame.select(
-        _field(name, frame).alias(name) for name in MarketRow._fields if name != "setups"
-    )
-    columns = {name: fields[name].to_list() for name in fields.columns if name != "closes_at"}
-    columns["closes_at"] = _instants(fields["closes_at"])
+    present = set(frame.columns)
+    columns = {
+        name: frame.get_column(source).to_list()
+        for name, source in _SOURCES.items()
+        if source in present
+    }
+    columns |= {name: [""] * frame.height for name in _TEXTS if name not in present}
+    columns["closes_at"] = _instants(frame.get_column("closes_at"))
+    columns["phase"] = frame.get_column("session_phase").cast(pl.Int32).to_list()
     columns["setups"] = _setups(frame)
     return list(map(MarketRow._make, zip(*map(columns.get, MarketRow._fields), strict=True)))
 
 
-def _field(name: str, frame: pl.DataFrame) -> pl.Expr:
-    """The expression behind a plain field of `MarketRow`."""
-    if name in _EFFECTIVE:
-        return pl.col(f"{name}_effective")
-    if name == "phase":
-        return pl.col("session_phase").cast(pl.Int32)
-    if name in _TEXTS and name not in frame.columns:
-        return pl.repeat("", pl.len())
-    return pl.col(name)
-
-
 def _instants(series: pl.Series) -> list[datetime]:
     """Aware datetimes, several times faster than `to_list`, which looks the zone up for each."""
-    naive = series.dt.replace_time_zone(None).to_numpy().tolist()
+    naive = series.to_physical().to_numpy().view("datetime64[us]").tolist()
     return [instant.replace(tzinfo=UTC) for instant in naive]
 
 
 def _setups(frame: pl.DataFrame) -> list[tuple[Setup, ...]]:
     """Each row's setups in the order of their templates; most rows have none."""
     setups: list[tuple[Setup, ...]] = [()] * frame.height
-    row = pl.int_range(pl.len())
-    for template in _templates(frame):
-        name = template.lower()
-        values = frame.select(
-            row, *(pl.col(f"{name}_{field}") for field in Setup._fields[1:])
-        ).filter(pl.col(f"{name}_side") != 0)
-        rows, *numbers = (series.to_list() for series in values.iter_columns())
-        for place, *setup in zip(rows, *numbers, strict=True):
-            setups[place] += (Setup(template, *setup),)
-    return setups
-
-
-def _templates(frame: pl.DataFrame) -> list[str]:
-    """Ids of the templates whose columns the frame has."""
     found = (_SETUP_SIDE.fullmatch(name) for name in frame.columns)
-    return sorted(match[1].upper() for match in found if match)
+    names = sorted(match[1] for match in found if match)
+    sources = [f"{name}_{field}" for name in names for field in Setup._fields[1:]]
+    with_setup = frame.select("has_setup", *sources).with_row_index("row").filter("has_setup")
+    places = with_setup.get_column("row").to_list()
+    for name in names:
+        numbers = [
+            with_setup.get_column(f"{name}_{field}").to_list() for field in Setup._fields[1:]
+        ]
+        for place, *setup in zip(places, *numbers, strict=True):
+            if setup[0]:
+                setups[place] += (Setup(name.upper(), *setup),)
+    return setups
