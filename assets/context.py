@@ -1,6 +1,5 @@
 """Stage `context`: all that is known before the bell, from sessions already over."""
 
-from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -9,16 +8,14 @@ import polars as pl
 
 from assets.partitions import (
     FROM_PRIOR_SESSIONS,
-    PRIOR_SESSIONS,
     SESSIONS,
     sessions_of,
 )
 from assets.ports import MarketStore
 from assets.preopen_review import HISTORY_MIN, Review, review_session
+from assets.prior_sessions import PRIOR_SESSIONS, contexts_from
 from assets.tables import schema_check, stage_asset
 from contracts.calendar import session_on
-from engine.calendar import Session
-from engine.context import session_contexts, session_summaries
 from engine.rules import Rules
 
 
@@ -39,17 +36,6 @@ def session_context(
             "newest": dg.MetadataValue.json(newest),
         },
     )
-
-
-def contexts_from(market: MarketStore, sessions: Sequence[Session], rules: Rules) -> pl.DataFrame:
-    """Context rows of sessions from the stored bars of the sessions before each of them."""
-    symbol = rules.instrument.symbol
-    stored = market.session_dates("bars", symbol)
-    before = [day for day in stored if day < sessions[0].session_date][-PRIOR_SESSIONS:]
-    first = before[0] if before else sessions[0].session_date
-    bars = market.read("bars", symbol, first, sessions[-1].session_date)
-    known = bars.filter(pl.col("session_date") < sessions[-1].session_date)
-    return session_contexts(session_summaries(known, rules), sessions, rules)
 
 
 context_schema = schema_check("context")

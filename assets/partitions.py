@@ -7,13 +7,12 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from assets.prior_sessions import PRIOR_SESSIONS
 from contracts import load_rules
 from contracts.calendar import sessions_between
 from engine.calendar import Session, SessionRules
 
 FIRST_SESSION_DATE: Final = date(2013, 1, 2)
-PRIOR_SESSIONS: Final = 21
-"""How many sessions before its own a context reads: 20 for the medians, one more to seed them."""
 
 
 def session_partitions(rules: SessionRules, today: date) -> dg.TimeWindowPartitionsDefinition:

@@ -184,6 +184,12 @@ def _kept_head(connection: sqlite3.Connection) -> Head:
     return START if row is None else Head(*row)
 
 
+def journal_paths(folder: Path) -> list[Path]:
+    """Every journal of a data home, the one written last first; equal times by name."""
+    paths = sorted(folder.rglob("*.sqlite"))
+    return sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+
+
 class JournalReader:
     """Reads a journal that somebody else may be writing; every call sees one committed state."""
 

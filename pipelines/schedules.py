@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from assets.partitions import PRIOR_SESSIONS, SESSIONS
+from assets.partitions import SESSIONS
+from assets.prior_sessions import PRIOR_SESSIONS
 from contracts import load_rules
 from contracts.calendar import closure_reason, is_session
 from pipelines.jobs import market_day, preopen

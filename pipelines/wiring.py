@@ -57,4 +57,4 @@ class Wiring:
 
     @cached_property
     def journals(self) -> Path:
-        return self.home.root / "journals"
+        return self.home.journals

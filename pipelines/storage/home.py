@@ -22,6 +22,11 @@ class Home:
         return self.root / "warehouse.duckdb"
 
     @property
+    def journals(self) -> Path:
+        """Journals, one SQLite file each; those of rehearsals in folders of their own."""
+        return self.root / "journals"
+
+    @property
     def published(self) -> Path:
         """The read-only copy of the warehouse for notebooks and other readers."""
         return self.root / "published.duckdb"

@@ -1,0 +1,254 @@
+"""The command line, `credence`: what a person and a script can ask of the desk.
+
+A command's module is imported when it is called, because `credence status` must answer at once.
+"""
+
+import os
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from pipelines.commands.exits import INTERRUPTED, Exit, ending_of
+
+if TYPE_CHECKING:
+    from pipelines.settings import Settings
+    from pipelines.wiring import Wiring
+
+DATE_FORMATS: Final = ["%Y-%m-%d"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """One call of the program: the environment it reads, and how it shows an unforeseen error."""
+
+    environ: Mapping[str, str]
+    shows_traceback: bool = False
+
+    def settings(self, symbol: str | None = None) -> "Settings":
+        """The settings of the environment, with another symbol if one is given."""
+        from pipelines.settings import load_settings
+
+        return load_settings({**self.environ, **({"CREDENCE_SYMBOL": symbol} if symbol else {})})
+
+    def wiring(self, symbol: str | None = None) -> "Wiring":
+        """The parts of the desk on the data home of the environment."""
+        from pipelines.wiring import Wiring
+
+        return Wiring(settings=self.settings(symbol))
+
+
+class JournalSize(StrEnum):
+    """How much a replay writes down."""
+
+    FULL = "full"
+    TRADES = "trades"
+
+
+def _ended(code: int, **_options: object) -> None:
+    raise typer.Exit(code)
+
+
+def _usd(text: str | Decimal) -> Decimal:
+    """An amount as typed; typer passes the default through here as well."""
+    try:
+        amount = Decimal(str(text).removeprefix("$"))
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite() or amount <= 0:
+        raise typer.BadParameter(f"expected an amount above 0 in US dollars, got {text!r}")
+    return amount
+
+
+def _day(instant: datetime | None) -> date | None:
+    return None if instant is None else instant.date()
+
+
+app: Final = typer.Typer(
+    name="credence",
+    help="Credence, an intraday futures desk: checked bars, stated beliefs, bounded decisions, and "
+    "a reason for every one of them.",
+    epilog="Exit codes: 0 done · 1 the answer is no · 2 wrong usage or input · 3 the outside world "
+    "failed (disk, lock, broker). Settings are environment variables: credence status --settings.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    result_callback=_ended,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+First = Annotated[
+    datetime | None,
+    typer.Option("--from", formats=DATE_FORMATS, metavar="DATE", help="First session date."),
+]
+Last = Annotated[
+    datetime | None,
+    typer.Option("--to", formats=DATE_FORMATS, metavar="DATE", help="Last session date."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Answer as one JSON object.")]
+Symbol = Annotated[
+    str | None, typer.Option(help="Instrument; else CREDENCE_SYMBOL.", show_default=False)
+]
+
+
+@app.callback()
+def _every_call(
+    context: typer.Context,
+    *,
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Show where an error arose, not only what it says.")
+    ] = False,
+) -> None:
+    call: Call = context.obj
+    call.shows_traceback = traceback
+
+
+@app.command()
+def demo(
+    context: typer.Context,
+    *,
+    sessions: Annotated[int, typer.Option(min=2, help="Number of sessions to play.")] = 25,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of generated bars and exchange.")] = 7,
+    source: Annotated[
+        str | None, typer.Option(help="Bars to use; else generator:SEED.", show_default=False)
+    ] = None,
+) -> int:
+    """Tell the whole story in a scratch home of its own: bars, beliefs, a session, why not."""
+    from pipelines.commands.demo import run_demo
+    from pipelines.commands.screen import Screen
+
+    call: Call = context.obj
+    home = call.settings().home / "demo"
+    return run_demo(source or f"generator:{seed}", sessions, seed, home, screen=Screen.of_process())
+
+
+@app.command()
+def up(
+    context: typer.Context,
+    *,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 3000,
+) -> int:
+    """Run the Dagster UI, its daemon and its code server on the data home, until Ctrl-C."""
+    from pipelines.commands.screen import Screen
+    from pipelines.up import run_up
+
+    call: Call = context.obj
+    return run_up(call.settings().home, port=port, say=Screen.of_process().say)
+
+
+@app.command()
+def ingest(
+    context: typer.Context,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SRC",
+            help="generator:SEED, lean:DIR, csv:PATH?tz=ZONE or parquet:PATH?tz=ZONE.",
+        ),
+    ],
+    *,
+    symbol: Symbol = None,
+    first: First = None,
+    last: Last = None,
+    replace_other_source: Annotated[
+        bool,
+        typer.Option("--replace", help="Overwrite bars of another kind of source."),
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Read bars from a source, keep what is a bar, and keep what is not with its reason."""
+    from pipelines.commands.ingest import run_ingest
+
+    call: Call = context.obj
+    return run_ingest(
+        call.wiring(symbol),
+        source,
+        _day(first),
+        _day(last),
+        replace_other_source=replace_other_source,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def replay(
+    context: typer.Context,
+    *,
+    first: First = None,
+    last: Last = None,
+    equity: Annotated[
+        Decimal, typer.Option(parser=_usd, metavar="USD", help="Account at the first open.")
+    ] = Decimal(10_000),
+    journal: Annotated[
+        JournalSize,
+        typer.Option(help="Record every bar, or only what trades touch and limits change."),
+    ] = JournalSize.FULL,
+    as_json: AsJson = False,
+    digest: Annotated[
+        bool, typer.Option("--digest", help="Print only the journal's SHA-256; keep no journal.")
+    ] = False,
+) -> int:
+    """Play stored bars through the desk and the simulated exchange, as fast as it goes."""
+    from pipelines.commands.replay import run_replay
+
+    call: Call = context.obj
+    return run_replay(
+        call.wiring(),
+        _day(first),
+        _day(last),
+        equity_usd=equity,
+        recording=journal.value,
+        as_json=as_json,
+        digest_only=digest,
+    )
+
+
+@app.command()
+def status(
+    context: typer.Context,
+    *,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="List every setting, its value and its meaning.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Say what is stored, what the journals end with, and whether the desk may act."""
+    from pipelines.commands.status import run_status
+
+    call: Call = context.obj
+    return run_status(call.settings(), lists_settings=settings, as_json=as_json)
+
+
+def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> int:
+    """The exit code of one call; every error has ended as one message on stderr."""
+    call = Call(environ=os.environ if environ is None else environ)
+    try:
+        app(args=list(arguments), prog_name="credence", obj=call)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else Exit.USAGE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - The one place where every error becomes a message.
+        if call.shows_traceback:
+            traceback.print_exc()
+        from pipelines.commands.screen import Screen
+
+        code, message = ending_of(error)
+        Screen.of_process().fail(message)
+        return code
+    return Exit.DONE
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

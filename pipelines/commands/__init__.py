@@ -1,0 +1,1 @@
+"""The commands of `credence`: one module each, imported when the command is called."""

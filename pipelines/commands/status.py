@@ -1,0 +1,234 @@
+"""`credence status`: what is stored, what the journals end with, and whether the desk may act.
+
+Imports neither Polars nor DuckDB nor Dagster: a person who is worried should not have to wait.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from contracts import contracts_hash
+from engine.canonical import Reader
+from engine.errors import JournalError
+from engine.journal import Event, Kind
+from engine.kill import FlatVerified, KillChanged, KillSwitch, apply_change
+from pipelines.commands.exits import Exit
+from pipelines.commands.screen import Screen
+from pipelines.dagster_home import dagster_folder_of, has_instance, is_up
+from pipelines.journal_store import JournalReader, journal_paths
+from pipelines.settings import Settings, settings_lines
+from pipelines.storage import Home
+
+NEW_YORK: Final = ZoneInfo("America/New_York")
+REHEARSALS: Final = "rehearsals"
+
+_KILL_FACTS: Final = Reader(KillChanged, FlatVerified)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalStatus:
+    """The end of one journal; `others` counts the older ones of the same folder of rehearsals."""
+
+    name: str
+    others: int
+    events: int
+    last: Event | None
+    problem: str | None
+
+
+def run_status(settings: Settings, *, lists_settings: bool, as_json: bool) -> int:
+    """Print the status, or only the settings."""
+    screen = Screen.of_process()
+    if lists_settings:
+        _show_settings(screen, settings, as_json=as_json)
+        return Exit.DONE
+    home = Home(root=settings.home)
+    paths = journal_paths(home.journals)
+    answer = {
+        "version": version("credence"),
+        "home": str(home.root.resolve()),
+        "symbol": settings.symbol,
+        "source": settings.source,
+        "contracts_hash": contracts_hash(settings.contracts),
+        "dagster": _dagster(home),
+        "desk": _desk(home, paths),
+        "tables": _tables(home, settings.symbol),
+        "warehouse_bytes": home.warehouse.stat().st_size if home.warehouse.exists() else None,
+        "journals": [_journal_answer(each) for each in _journals(home, paths)],
+    }
+    if as_json:
+        screen.json(answer)
+    else:
+        _show(screen, answer)
+    return Exit.DONE
+
+
+def kill_switch_of(journal: JournalReader) -> KillSwitch:
+    """The kill switch as the journal's events leave it; the same as in the desk's own fold."""
+    switch = KillSwitch()
+    for event in journal.events(kinds=(Kind.KILL,)):
+        fact = _KILL_FACTS.from_json(event.payload, at=datetime.fromisoformat(event.at))
+        if isinstance(fact, KillChanged):
+            switch = apply_change(switch, fact)
+        else:
+            switch = replace(switch, is_flat_verified=True)
+    return switch
+
+
+def _journals(home: Home, paths: list[Path]) -> Iterator[JournalStatus]:
+    """Every journal; of rehearsals, which have one a session, the newest of each folder."""
+    folders: dict[Path, list[Path]] = {}
+    for path in paths:
+        is_rehearsal = home.journals / REHEARSALS in path.parents
+        folders.setdefault(path.parent if is_rehearsal else path, []).append(path)
+    for same in folders.values():
+        yield _journal(home, same[0], len(same) - 1)
+
+
+def _journal(home: Home, path: Path, others: int) -> JournalStatus:
+    name = str(path.relative_to(home.root))
+    events, last, problem = 0, None, None
+    try:
+        reader = JournalReader(path)
+        events = reader.head().seq
+        last = next(reader.events(after=events - 1), None)
+    except (sqlite3.DatabaseError, JournalError) as error:
+        problem = str(error)
+    return JournalStatus(name=name, others=others, events=events, last=last, problem=problem)
+
+
+def _journal_answer(journal: JournalStatus) -> Mapping[str, Any]:
+    last = journal.last
+    return {
+        "name": journal.name,
+        "others": journal.others,
+        "events": journal.events,
+        "last_at": None if last is None else last.at,
+        "last_kind": None if last is None else last.kind,
+        "last_session_date": None if last is None else last.session_date,
+        "problem": journal.problem,
+    }
+
+
+def _dagster(home: Home) -> Mapping[str, Any]:
+    return {
+        "folder": str(dagster_folder_of(home.root)),
+        "has_instance": has_instance(home.root),
+        "is_up": is_up(home.root),
+    }
+
+
+def _desk(home: Home, paths: list[Path]) -> Mapping[str, Any]:
+    """The kill switch in the newest journal that can be read; null fields without one."""
+    for path in paths:
+        try:
+            switch = kill_switch_of(JournalReader(path))
+        except sqlite3.DatabaseError:
+            continue
+        return {
+            "state": switch.state.value,
+            "cause": switch.cause,
+            "text": switch.text,
+            "since": switch.since,
+            "is_flat_verified": switch.is_flat_verified,
+            "journal": str(path.relative_to(home.root)),
+        }
+    return dict.fromkeys(("state", "cause", "text", "since", "is_flat_verified", "journal"))
+
+
+def _tables(home: Home, symbol: str) -> list[Mapping[str, Any]]:
+    """First and last stored session of every market table of the symbol."""
+    folders = sorted(home.market.glob(f"*/{symbol}"), key=lambda folder: folder.parent.name)
+    found = {folder.parent.name: sorted(folder.glob("*.parquet")) for folder in folders}
+    return [
+        {
+            "table": table,
+            "sessions": len(files),
+            "first_session_date": files[0].stem,
+            "last_session_date": files[-1].stem,
+        }
+        for table, files in found.items()
+        if files
+    ]
+
+
+def _show(screen: Screen, answer: Mapping[str, Any]) -> None:
+    desk, dagster = answer["desk"], answer["dagster"]
+    screen.say(f"[bold]Credence {answer['version']}[/]")
+    lines = {
+        "home": answer["home"],
+        "symbol": answer["symbol"],
+        "source": answer["source"],
+        "contracts": answer["contracts_hash"][:12],
+        "ui": _ui_text(dagster),
+        "desk": _desk_text(desk),
+    }
+    for name, text in lines.items():
+        screen.say(f"  {name:<10} {text}")
+    if not answer["tables"]:
+        screen.say(
+            "\nNothing is stored yet. Bring bars in: "
+            "credence ingest generator:7 --from 2025-01-02 --to 2025-02-07"
+        )
+        return
+    screen.table(
+        "Stored sessions",
+        ("table", "sessions", "first", "last"),
+        [tuple(each.values()) for each in answer["tables"]],
+        numbers=("sessions",),
+    )
+    if answer["warehouse_bytes"] is not None:
+        screen.say(f"  warehouse  {answer['warehouse_bytes'] / 1e6:.1f} MB\n")
+    screen.table(
+        "Journals",
+        ("journal", "events", "last event", "of session", ""),
+        [_journal_row(each) for each in answer["journals"]],
+        numbers=("events",),
+    )
+
+
+def _journal_row(journal: Mapping[str, Any]) -> tuple[object, ...]:
+    more = f"and {journal['others']} older beside it" if journal["others"] else ""
+    last = journal["last_kind"] and f"{journal['last_kind']}, {_new_york(journal['last_at'])}"
+    note = journal["problem"] or more
+    return (journal["name"], journal["events"], last, journal["last_session_date"], note)
+
+
+def _ui_text(dagster: Mapping[str, Any]) -> str:
+    if dagster["is_up"]:
+        return f"[green]running[/] on {dagster['folder']}"
+    return "not running; start it with: credence up"
+
+
+def _desk_text(desk: Mapping[str, Any]) -> str:
+    if desk["state"] is None:
+        return "no journal yet"
+    if desk["since"] is None or desk["state"] == "running":
+        return f"[green]{desk['state']}[/], by {desk['journal']}"
+    flat = "" if desk["is_flat_verified"] else "; the broker was not seen flat since"
+    since = f"since {_new_york(desk['since'].isoformat())}"
+    return f"[bold red]{desk['state']}[/] {since}: {desk['text']}{flat} ({desk['journal']})"
+
+
+def _new_york(instant: str) -> str:
+    return f"{datetime.fromisoformat(instant).astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S} ET"
+
+
+def _show_settings(screen: Screen, settings: Settings, *, as_json: bool) -> None:
+    lines = settings_lines(settings)
+    if as_json:
+        screen.json({line.name: line.value for line in lines})
+        return
+    screen.table(
+        "Settings",
+        ("variable", "value", "", "default", "meaning"),
+        [
+            (line.name, line.value, "set" if line.is_set else "", line.default, line.meaning)
+            for line in lines
+        ],
+    )
