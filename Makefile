@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SOURCE ?= generator:7
+DEMO ?=
 PORT ?= 3000
 
 .PHONY: help demo test check ui bench campaign lock docs clean
@@ -23,8 +24,8 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP)  ## Run the whole story on generated bars (SOURCE=lean:DIR for real ones)
 	@$(BIN)/credence demo --source "$(SOURCE)"
 
-ui: $(STAMP)  ## Open the desk in the Dagster UI on 127.0.0.1:3000
-	@$(BIN)/credence up --port $(PORT)
+ui: $(STAMP)  ## Open the Dagster UI on 127.0.0.1:3000 (DEMO=1: what the demo left)
+	@$(if $(DEMO),CREDENCE_HOME=data/demo )$(BIN)/credence up --port $(PORT)
 
 test: $(STAMP)  ## Lint, types, import direction and all tests
 	$(BIN)/ruff check .

@@ -93,6 +93,8 @@ def _check_constraint(constraint: ConstraintRules) -> None:
     check_unique("beliefs", f"{key}.evidence", (term.signal for term in constraint.evidence))
     if constraint.is_directional != (constraint.template is not None):
         raise contradiction("beliefs", f"{key}.template", "a template exactly if it has a side")
+    if constraint.is_gate and constraint.is_directional:
+        raise contradiction("beliefs", f"{key}.is_gate", "false for a constraint with sides")
 
 
 def _check_strategies(strategies: StrategyRules) -> None:

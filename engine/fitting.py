@@ -1,7 +1,8 @@
 """The recipe that sets slope and intercept of every constraint from what its evidence looks like.
 
 The median evidence is given one likelihood and strong evidence another, so a threshold between them
-means the same rarity on any instrument, and a constraint is neither always on nor out of reach.
+means the same rarity on any instrument, and a constraint is neither always on nor out of reach. A
+gate is meant to be rarely shut: it gets the mirror image, from its median and its weak evidence.
 """
 
 from collections.abc import Sequence
@@ -24,14 +25,15 @@ _DIGITS: Final = 6
 class FittedConstraint:
     """Slope and intercept of one constraint, and the evidence they came from.
 
-    `values` counts the pooled pieces of evidence: one per bar and side with enough coverage.
+    `evidence_tail` is the high quantile of the evidence, of a gate the mirrored low one. `values`
+    counts the pooled pieces of evidence: one per bar and side with enough coverage.
     """
 
     id: str
     slope: float
     intercept: float
     evidence_median: float
-    evidence_high: float
+    evidence_tail: float
     values: int
 
 
@@ -78,26 +80,32 @@ def _fit(
 ) -> FittedConstraint:
     covered = frame.filter(is_covered(constraint, beliefs))
     evidence = pl.concat(covered[f"{prefix}_evidence"] for prefix, _ in streams(constraint))
+    quantile, at_median, at_tail = _anchors(constraint, beliefs.fit)
     median = evidence.quantile(0.5, interpolation="linear")
-    high = evidence.quantile(beliefs.fit.high_quantile, interpolation="linear")
-    if median is None or high is None or not high > median:
+    tail = evidence.quantile(quantile, interpolation="linear")
+    if median is None or tail is None or median == tail:
         raise InputRefused(
-            f"constraint {constraint.id}: expected the {beliefs.fit.high_quantile:.0%} quantile of "
-            f"evidence above its median, got {high} and {median} over {evidence.len()} values; "
+            f"constraint {constraint.id}: expected the {quantile:.0%} quantile of evidence away "
+            f"from its median, got {tail} and {median} over {evidence.len()} values; "
             "train on more sessions, or on sessions in which its signals move"
         )
-    slope = (_log_odds(beliefs.fit.high_likelihood) - _log_odds(beliefs.fit.median_likelihood)) / (
-        high - median
-    )
-    intercept = _log_odds(beliefs.fit.median_likelihood) - slope * median
+    slope = (_log_odds(at_tail) - _log_odds(at_median)) / (tail - median)
+    intercept = _log_odds(at_median) - slope * median
     return FittedConstraint(
         id=constraint.id,
         slope=round(slope, _DIGITS),
         intercept=round(intercept, _DIGITS),
         evidence_median=median,
-        evidence_high=high,
+        evidence_tail=tail,
         values=evidence.len(),
     )
+
+
+def _anchors(constraint: ConstraintRules, fit: BeliefFit) -> tuple[float, float, float]:
+    """Quantile of the tail, and the likelihoods of median and tail."""
+    if constraint.is_gate:
+        return 1 - fit.high_quantile, 1 - fit.median_likelihood, 1 - fit.high_likelihood
+    return fit.high_quantile, fit.median_likelihood, fit.high_likelihood
 
 
 def _log_odds(probability: float) -> float:

@@ -41,13 +41,17 @@ class EvidenceTerm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConstraintRules:
-    """One question F1–F6: its evidence, memory, slope and intercept, and where it applies."""
+    """One question F1–F6: its evidence, memory, slope and intercept, and where it applies.
+
+    A gate is asked before every entry and is rarely shut, so its fit looks at the lower tail.
+    """
 
     id: str
     name: str
     question: str
     template: str | None
     is_directional: bool
+    is_gate: bool
     memory: float
     slope: float
     intercept: float

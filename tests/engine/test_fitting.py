@@ -46,10 +46,13 @@ def test_the_median_and_the_strong_evidence_get_their_likelihoods() -> None:
         evidence = pooled(frame, constraint)
         assert fit.values == evidence.len()
         assert fit.evidence_median == evidence.median()
-        assert (evidence > fit.evidence_high).sum() <= 0.01 * evidence.len() + 1
-        assert (evidence >= fit.evidence_high).sum() >= 0.01 * evidence.len()
-        assert likelihood(fit, fit.evidence_median) == pytest.approx(0.35, abs=1e-4)
-        assert likelihood(fit, fit.evidence_high) == pytest.approx(0.80, abs=1e-4)
+        beyond = evidence if not constraint.is_gate else -evidence
+        tail = fit.evidence_tail if not constraint.is_gate else -fit.evidence_tail
+        assert (beyond > tail).sum() <= 0.01 * evidence.len() + 1
+        assert (beyond >= tail).sum() >= 0.01 * evidence.len()
+        at_median, at_tail = (0.65, 0.20) if constraint.is_gate else (0.35, 0.80)
+        assert likelihood(fit, fit.evidence_median) == pytest.approx(at_median, abs=1e-4)
+        assert likelihood(fit, fit.evidence_tail) == pytest.approx(at_tail, abs=1e-4)
 
 
 def test_a_fit_does_not_depend_on_the_fit_before_it() -> None:
@@ -147,5 +150,6 @@ def test_the_shipped_beliefs_are_fitted_and_hold_on_sessions_they_did_not_see() 
     for fitted in unseen:
         constraint = shipped[fitted.id]
         ours = replace(fitted, slope=constraint.slope, intercept=constraint.intercept)
-        assert likelihood(ours, fitted.evidence_median) == pytest.approx(0.35, abs=0.12), fitted.id
-        assert likelihood(ours, fitted.evidence_high) == pytest.approx(0.80, abs=0.12), fitted.id
+        at_median, at_tail = (0.65, 0.20) if constraint.is_gate else (0.35, 0.80)
+        assert likelihood(ours, fitted.evidence_median) == pytest.approx(at_median, abs=0.12)
+        assert likelihood(ours, fitted.evidence_tail) == pytest.approx(at_tail, abs=0.12)
