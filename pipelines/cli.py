@@ -225,6 +225,84 @@ def status(
     return run_status(call.settings(), lists_settings=settings, as_json=as_json)
 
 
+@app.command()
+def verify(
+    context: typer.Context,
+    *,
+    session: Annotated[
+        datetime | None,
+        typer.Option(formats=DATE_FORMATS, metavar="DATE", help="Only what belongs to this one."),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Check journal chains, ledgers, schemas and parity; exit code 1 when one does not hold."""
+    from pipelines.commands.verify import run_verify
+
+    call: Call = context.obj
+    return run_verify(call.wiring(), _day(session), as_json=as_json)
+
+
+@app.command()
+def journal(
+    context: typer.Context,
+    day: Annotated[
+        datetime, typer.Argument(metavar="DATE", formats=DATE_FORMATS, help="Session date.")
+    ],
+    *,
+    skips: Annotated[bool, typer.Option("--skips", help="Show the bars without a trade too.")] = (
+        False
+    ),
+    at: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%H:%M"], metavar="HH:MM", help="All of the decision at this New York time."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Tell a session's decisions in plain English; with --at, why one was as it was."""
+    from pipelines.commands.journal import run_journal
+
+    call: Call = context.obj
+    clock = None if at is None else at.time()
+    return run_journal(call.wiring(), day.date(), with_skips=skips, at=clock, as_json=as_json)
+
+
+@app.command()
+def fit_beliefs(
+    context: typer.Context,
+    *,
+    first: First = None,
+    last: Last = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write slopes and intercepts into beliefs.yaml.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Set every constraint's slope and intercept from what its evidence looks like."""
+    from pipelines.commands.fit_beliefs import run_fit_beliefs
+
+    call: Call = context.obj
+    return run_fit_beliefs(call.wiring(), _day(first), _day(last), writes=write, as_json=as_json)
+
+
+@app.command()
+def bench(
+    *,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A tenth of the bars and one run of each measurement.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit code 1 when a target is missed.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Measure what the README states, each in a process of its own."""
+    from pipelines.commands.bench import run_bench
+
+    return run_bench(quick=quick, checks=check, as_json=as_json)
+
+
 def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> int:
     """The exit code of one call; every error has ended as one message on stderr."""
     call = Call(environ=os.environ if environ is None else environ)

@@ -46,6 +46,10 @@ class Screen:
         """One line of the answer; rich markup is understood."""
         self.out.print(text, highlight=False)
 
+    def line(self, text: str, *, style: str = "") -> None:
+        """One line of the answer, taken literally."""
+        self.out.print(Text(text, style=style), highlight=False)
+
     def note(self, text: str) -> None:
         """A line beside the answer, such as where something was written."""
         self.err.print(Text(text, style="dim"), highlight=False)
@@ -108,7 +112,7 @@ def cell_text(value: object) -> str:
         case int():
             return f"{value:,}"
         case float():
-            return f"{value:,.4g}" if abs(value) < 1 else f"{value:,.2f}"
+            return f"{value:.3f}" if abs(value) < 1 else f"{value:,.2f}"
         case _:
             return str(value)
 

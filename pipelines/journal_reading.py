@@ -1,0 +1,155 @@
+"""A session's decisions as a person asks for them: what was done, what was not, and why not."""
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from contracts.calendar import session_on
+from engine.decision import Action
+from engine.desk import fact_of
+from engine.desk.facts import AlertRaised
+from engine.errors import InputRefused
+from engine.journal import Event, Kind
+from engine.kill import KillChanged
+from engine.trade import ExitKind, TradeClosed
+from engine.wording import side_name, usd
+from pipelines.journal_store import JournalReader, journal_paths
+from pipelines.wiring import Wiring
+
+NEW_YORK: Final = ZoneInfo("America/New_York")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """One thing of a session that a person would want to know; `text` is plain English.
+
+    `action` is the decision's, or the kind of the event where it is none.
+    """
+
+    at: datetime
+    seq: int
+    action: str
+    text: str
+    decision: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStory:
+    """Everything that the newest journal of a session tells of it, in order."""
+
+    journal: Path
+    session_date: date
+    told: tuple[Told, ...]
+
+    @property
+    def decisions(self) -> tuple[Told, ...]:
+        return tuple(each for each in self.told if each.decision is not None)
+
+    @property
+    def skips_by_reason(self) -> Mapping[str, int]:
+        """Bars without a trade by reason, the most frequent first."""
+        counted = Counter(
+            each.decision["reason"]
+            for each in self.decisions
+            if each.decision is not None and each.action == Action.SKIP
+        )
+        return dict(counted.most_common())
+
+    def decision_at(self, clock: time) -> Told:
+        """The decision of this New York time; raises `InputRefused` saying which there are."""
+        found = [each for each in self.decisions if new_york(each.at).time() == clock]
+        if found:
+            return found[0]
+        if not self.decisions:
+            had = "it recorded no decision at all"
+        else:
+            first, last = (new_york(self.decisions[index].at) for index in (0, -1))
+            had = f"it has {len(self.decisions)}, from {first:%H:%M} to {last:%H:%M} ET"
+        raise InputRefused(
+            f"{self.journal}: expected a decision of {self.session_date} at {clock:%H:%M} ET, "
+            f"but {had}; bars close from 09:31 ET on, and a journal of trades only "
+            "(--journal trades) leaves quiet bars out"
+        )
+
+
+def session_story(wiring: Wiring, session_date: date) -> SessionStory:
+    """The story of a session in the newest journal that has it.
+
+    Raises `CalendarError` for a day without a session and `InputRefused` when no journal has it.
+    """
+    paths = journal_paths(wiring.journals)
+    path = next((path for path in paths if session_date in _sessions(path)), None)
+    if path is None:
+        raise InputRefused(_no_journal(wiring, session_date, paths))
+    kinds = (Kind.DECISION, Kind.TRADE, Kind.KILL, Kind.ALERT)
+    events = JournalReader(path).events(session_date=session_date, kinds=kinds)
+    told = [each for each in map(_told, events) if each is not None]
+    return SessionStory(journal=path, session_date=session_date, told=tuple(told))
+
+
+def new_york(instant: datetime) -> datetime:
+    """The instant on the exchange's clock."""
+    return instant.astimezone(NEW_YORK)
+
+
+def _told(event: Event) -> Told | None:
+    at = datetime.fromisoformat(event.at)
+    if event.kind == Kind.DECISION:
+        payload = json.loads(event.payload)
+        action, text = payload["action"], payload["sentence"]
+        return Told(at=at, seq=event.seq, action=action, text=text, decision=payload)
+    text = _text_of(event, at)
+    if text is None:
+        return None
+    return Told(at=at, seq=event.seq, action=event.kind, text=text, decision=None)
+
+
+def _text_of(event: Event, at: datetime) -> str | None:
+    """Sentence of an event that is no decision; null for one that only a machine cares about."""
+    clock = f"{new_york(at):%H:%M} ET"
+    match fact_of(event):
+        case TradeClosed() as closed:
+            return f"{clock} {_closed_text(closed)}"
+        case KillChanged() as changed:
+            return f"{clock} the desk is {changed.after.value}, by {changed.by}: {changed.text}."
+        case AlertRaised() as alert:
+            return f"{clock} alert: {alert.text}."
+        case _:
+            return None
+
+
+def _closed_text(closed: TradeClosed) -> str:
+    trade = f"{closed.template} {side_name(closed.side)}"
+    if closed.exit_kind is ExitKind.NEVER_FILLED:
+        return f"{trade} was never filled."
+    return (
+        f"{trade} closed by {closed.exit_kind.replace('_', ' ')}: {closed.gross_ticks:+d} ticks, "
+        f"{usd(closed.net_usd)} after {usd(closed.fees_usd)} of fees."
+    )
+
+
+def _sessions(path: Path) -> Sequence[date]:
+    """Sessions of a journal; none of one that cannot be read, which `verify` reports."""
+    try:
+        return JournalReader(path).sessions()
+    except sqlite3.DatabaseError:
+        return ()
+
+
+def _no_journal(wiring: Wiring, session_date: date, paths: Sequence[Path]) -> str:
+    session_on(session_date, wiring.rules.session)  # Says so, if it is a holiday.
+    expected = f"expected a journal with session {session_date}"
+    if not paths:
+        return f"{expected}, found none in {wiring.journals}; make one: credence replay"
+    dates = sorted({day for path in paths for day in _sessions(path)})
+    held = f"; they hold {dates[0]} to {dates[-1]}" if dates else ""
+    return (
+        f"{expected}, found none among {len(paths)} in {wiring.journals}{held}; "
+        f"make one: credence replay --from {session_date} --to {session_date}"
+    )
