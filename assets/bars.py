@@ -1,117 +1,143 @@
 """Stage `bars`: what the source delivered for a session, checked row by row."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Final
 
 import dagster as dg
-import polars as pl
+from pydantic import Field
 
-from assets.partitions import ALL_AT_ONCE, SESSIONS, sessions_of
+from assets.ingest import IngestedSession
+from assets.ingest import ingest as ingest_sessions
+from assets.partitions import sessions_of
 from assets.ports import BarSource, MarketStore
-from assets.tables import about, schema_check
-from engine.bars import check_bars
-from engine.calendar import Session
+from assets.tables import (
+    schema_check,
+    session_check,
+    sessions_in,
+    sources_asset,
+    stored_rows,
+)
+from engine.errors import InputRefused
 from engine.rules import Rules
-from engine.zone import refuse_wrong_zone
 
 COMPLETE_SHARE_MIN: Final = 0.9
 """Share of a session's minutes that must have a bar; real ES sessions have all of them."""
+
+ABSENT_SHOWN: Final = 5
 
 
 class IngestConfig(dg.Config):
     """Run configuration of ingestion."""
 
-    replace_other_source: bool = False
+    replace_other_source: bool = Field(
+        default=False,
+        description="Whether bars stored from another kind of source may be replaced.",
+    )
 
 
-@dg.multi_asset(
-    name="ingest",
-    group_name="bars",
-    outs={
-        "bars": dg.AssetOut(**about("bars")),
-        "rejected_bars": dg.AssetOut(**about("rejected_bars")),
-    },
-    partitions_def=SESSIONS,
-    backfill_policy=ALL_AT_ONCE,
-)
+@sources_asset("bars", "rejected_bars", name="ingest", group_name="bars")
 def ingest(
     context: dg.AssetExecutionContext,
     config: IngestConfig,
     source: dg.ResourceParam[BarSource],
     market: dg.ResourceParam[MarketStore],
     rules: dg.ResourceParam[Rules],
-) -> Iterator[dg.Output[pl.DataFrame]]:
-    """Reads the source, keeps what is a bar, and keeps what is not with its reason."""
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Reads the source, keeps what is a bar, and keeps what is not with its reason.
+
+    Each session is stored as it comes. When the source has none for one of them, or its rows are
+    refused, the run fails and says so; the sessions that were stored stay.
+    """
     sessions = sessions_of(context.partition_keys, rules.session)
-    symbol, first, last = (
-        rules.instrument.symbol,
-        sessions[0].session_date,
-        sessions[-1].session_date,
-    )
-    raw = source.read(symbol, first, last)
-    refuse_wrong_zone(raw, sessions, source.name)
-    checked = check_bars(raw, rules.instrument, sessions)
-    _refuse_absent(sessions, checked.bars, source.name)
-    if not config.replace_other_source:
-        _refuse_other_source(market.read("bars", symbol, first, last), checked.bars)
-    counts: dict[str, str | int] = {
-        "source": source.name,
-        "sessions": len(sessions),
-        "outside_rth": checked.outside_rth,
+    prior_date = sessions[0].prior_session_date
+    first_date = prior_date + timedelta(days=1) if prior_date else sessions[0].session_date
+    done: list[IngestedSession] = []
+    failure: str | None = None
+    try:
+        ingest_sessions(
+            source,
+            rules,
+            market,
+            first_date,
+            sessions[-1].session_date,
+            lambda session, _sessions: done.append(session),
+            replace_other_source=config.replace_other_source,
+        )
+    except InputRefused as error:
+        failure = str(error)
+    stored = [session for session in done if session.bars]
+    if len(stored) < len(sessions):
+        _report_kept(context, stored, source.name)
+        raise dg.Failure(failure or _absent_text(done, source.name))
+    for session in stored:
+        for asset, numbers in _numbers(session, source.name).items():
+            context.add_asset_metadata(numbers, asset, str(session.session_date))
+    changed = {"partitions_changed": sum(session.changed for session in stored)}
+    yield dg.MaterializeResult(asset_key="bars", metadata=changed)
+    yield dg.MaterializeResult(asset_key="rejected_bars")
+
+
+def _numbers(session: IngestedSession, source: str) -> Mapping[str, Mapping[str, int | str]]:
+    return {
+        "bars": {
+            "dagster/row_count": session.bars,
+            "expected_bars": session.expected_bars,
+            "outside_rth": session.outside_rth,
+            "out_of_order": session.out_of_order,
+            "source": source,
+        },
+        "rejected_bars": {
+            "dagster/row_count": session.rejected,
+            **{f"rejected {reason}": rows for reason, rows in session.rejected_by_reason.items()},
+        },
     }
-    yield dg.Output(checked.bars, output_name="bars", metadata={**counts})
-    reasons = checked.rejected.group_by("reason").len("rows").sort("rows", descending=True)
-    by_reason = {f"reason {row['reason']}": row["rows"] for row in reasons.to_dicts()}
-    yield dg.Output(checked.rejected, output_name="rejected_bars", metadata=by_reason)
 
 
-def _refuse_absent(sessions: list[Session], bars: pl.DataFrame, source: str) -> None:
-    found = set(bars["session_date"].unique())
-    absent = [str(each.session_date) for each in sessions if each.session_date not in found]
-    if absent:
-        raise dg.Failure(
-            f"expected bars for {len(sessions)} sessions, but {source} has none for {len(absent)}: "
-            f"{', '.join(absent[:5])}{' …' if len(absent) > 5 else ''}. Nothing was written. "
-            "Materialise only sessions that the source has, or set CREDENCE_SOURCE to one that "
-            "has them.",
-            metadata={"absent_sessions": absent},
-        )
+def _report_kept(
+    context: dg.AssetExecutionContext, stored: Sequence[IngestedSession], source: str
+) -> None:
+    """What was stored before the run failed is there, and the lineage says so."""
+    for session in stored:
+        for asset, numbers in _numbers(session, source).items():
+            context.log_event(
+                dg.AssetMaterialization(
+                    asset, partition=str(session.session_date), metadata={**numbers}
+                )
+            )
 
 
-def _refuse_other_source(stored: pl.DataFrame, arriving: pl.DataFrame) -> None:
-    """Bars of another source are never overwritten by accident: history would change silently."""
-    kind = pl.col("source").str.split(":").list.first().unique()
-    before, now = (sorted(frame.select(kind)["source"]) for frame in (stored, arriving))
-    if before and before != now:
-        raise dg.Failure(
-            f"expected bars of the stored source {before}, but {now} arrived. Nothing was written. "
-            "Set CREDENCE_SOURCE to the stored source, or run again with replace_other_source: "
-            "true to replace it on purpose."
-        )
+def _absent_text(done: Sequence[IngestedSession], source: str) -> str:
+    absent = [str(session.session_date) for session in done if not session.bars]
+    return (
+        f"expected bars of {len(done)} sessions, but {source} has none for {len(absent)}: "
+        f"{', '.join(absent[:ABSENT_SHOWN])}{' …' if len(absent) > ABSENT_SHOWN else ''}. The "
+        f"other {len(done) - len(absent)} are stored. Materialise only sessions that the source "
+        "has, or set CREDENCE_SOURCE to one that has them."
+    )
 
 
 bars_schema = schema_check("bars")
 rejected_bars_schema = schema_check("rejected_bars")
 
 
-@dg.asset_check(asset="bars", blocking=True, partitions_def=SESSIONS)
+@session_check("bars")
 def bars_complete(
     context: dg.AssetCheckExecutionContext,
     market: dg.ResourceParam[MarketStore],
     rules: dg.ResourceParam[Rules],
 ) -> dg.AssetCheckResult:
     """Whether each session has at least nine in ten of its minutes, by its own calendar."""
-    sessions = sessions_of(context.op_execution_context.partition_keys, rules.session)
-    bars = market.read(
-        "bars", rules.instrument.symbol, sessions[0].session_date, sessions[-1].session_date
-    )
-    rows = dict(bars.group_by("session_date").len().iter_rows())
+    sessions = sessions_in(context, rules)
+    rows = dict(stored_rows(market, "bars", sessions, rules).group_by("session_date").len().rows())
     shares = {
         str(each.session_date): rows.get(each.session_date, 0) / each.minutes for each in sessions
     }
-    thin = {day: round(share, 3) for day, share in shares.items() if share < COMPLETE_SHARE_MIN}
+    thin = [day for day, share in shares.items() if share < COMPLETE_SHARE_MIN]
+    named = f"; incomplete: {', '.join(f'{day} ({shares[day]:.1%})' for day in thin)}"
     return dg.AssetCheckResult(
         passed=not thin,
-        description=f"{len(sessions) - len(thin)} of {len(sessions)} sessions are complete",
-        metadata={"share_min": min(shares.values()), "incomplete_sessions": thin},
+        description=f"{len(sessions) - len(thin)} of {len(sessions)} sessions are complete"
+        + (named if thin else ""),
+        metadata={"share_min": min(shares.values()), "incomplete": len(thin)},
     )

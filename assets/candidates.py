@@ -1,8 +1,11 @@
 """Stage `candidates`: what the market alone would allow, per bar and template."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 import polars as pl
 
+from assets import told
 from assets.beliefs import beliefs
 from assets.context import session_context
 from assets.market import causality_check, parity_check
@@ -12,22 +15,33 @@ from engine.market import market_frame
 from engine.rules import Rules
 
 
-@stage_asset("candidates", ins={"contexts": dg.AssetIn(session_context.key)}, deps=[beliefs])
+def numbers(_rules: Rules) -> Mapping[str, pl.Expr]:
+    """How much a session offered."""
+    return {
+        "setups": (pl.col("side") != 0).sum(),
+        "bars_that_may_enter": pl.col("closes_at").filter("may_enter").n_unique(),
+        "best_euc": pl.col("euc").max(),
+    }
+
+
+@stage_asset(
+    "candidates",
+    ins={"contexts": dg.AssetIn(session_context.key)},
+    deps=[beliefs],
+    numbers=numbers,
+)
 def candidates(
     bars: pl.DataFrame, contexts: pl.DataFrame, rules: dg.ResourceParam[Rules]
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """Setup, score and first market-only no of each template; defined in `engine.candidates`."""
     rows = candidate_rows(market_frame(contexts, bars, rules), rules)
-    setups = rows.filter(pl.col("side") != 0).group_by("template").len().sort("template")
-    reasons = rows.group_by("reason").len("rows").sort("rows", descending=True)
-    return dg.MaterializeResult(
-        value=rows,
-        metadata={
-            "setups": dg.MetadataValue.json(dict(setups.iter_rows())),
-            "bars_that_may_enter": rows.filter("may_enter")["closes_at"].n_unique(),
-            "reasons": dg.MetadataValue.json(dict(reasons.fill_null("PASSED").iter_rows())),
-        },
+    reasons = (
+        rows.filter(pl.col("side") != 0)
+        .group_by("template", pl.col("reason").fill_null("may enter"))
+        .agg(setups=pl.len(), best_euc=pl.col("euc").max())
+        .sort("template", "setups", descending=[False, True])
     )
+    return dg.MaterializeResult(value=rows, metadata={"setups_by_reason": told.table(reasons)})
 
 
 def candidate_rows(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame:

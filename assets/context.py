@@ -1,25 +1,34 @@
 """Stage `context`: all that is known before the bell, from sessions already over."""
 
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
 import dagster as dg
 import polars as pl
 
-from assets.partitions import (
-    FROM_PRIOR_SESSIONS,
-    SESSIONS,
-    sessions_of,
-)
+from assets import told
+from assets.partitions import FROM_PRIOR_SESSIONS, sessions_of
 from assets.ports import MarketStore
 from assets.preopen_review import HISTORY_MIN, Review, review_session
 from assets.prior_sessions import PRIOR_SESSIONS, contexts_from
-from assets.tables import schema_check, stage_asset
+from assets.tables import schema_check, session_check, sessions_in, stage_asset, stored_rows
 from contracts.calendar import session_on
+from contracts.schemas import table as schema_of
 from engine.rules import Rules
 
 
-@stage_asset("context", deps=[dg.AssetDep("bars", partition_mapping=FROM_PRIOR_SESSIONS)])
+def numbers(_rules: Rules) -> Mapping[str, pl.Expr]:
+    """What a session starts from."""
+    names = ("prior_sessions", "prior_close_ticks", "atr_seed_ticks", "median_range_ticks")
+    return {name: pl.col(name).first() for name in names}
+
+
+@stage_asset(
+    "context",
+    deps=[dg.AssetDep("bars", partition_mapping=FROM_PRIOR_SESSIONS)],
+    numbers=numbers,
+)
 def session_context(
     context: dg.AssetExecutionContext,
     market: dg.ResourceParam[MarketStore],
@@ -27,46 +36,57 @@ def session_context(
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """Levels, medians and seeds of the sessions before: one row, reviewed before the open."""
     rows = contexts_from(market, sessions_of(context.partition_keys, rules.session), rules)
-    newest = {name: str(value) for name, value in rows.row(-1, named=True).items()}
     return dg.MaterializeResult(
         value=rows,
         metadata={
-            "prior_sessions": rows["prior_sessions"][-1],
+            "known_of_newest": told.table(_explained(rows.tail(1))),
             "contracts_hash": rules.contracts_hash,
-            "newest": dg.MetadataValue.json(newest),
         },
+    )
+
+
+def _explained(row: pl.DataFrame) -> pl.DataFrame:
+    """One context as a table: name, value, unit, meaning."""
+    known = row.row(0, named=True)
+    return pl.DataFrame(
+        [
+            (column.name, str(known[column.name]), column.unit, column.meaning)
+            for column in schema_of("context").columns
+            if known[column.name] is not None
+        ],
+        schema=["name", "value", "unit", "meaning"],
+        orient="row",
     )
 
 
 context_schema = schema_check("context")
 
 
-@dg.asset_check(asset=session_context, blocking=True, partitions_def=SESSIONS)
+@session_check(session_context)
 def context_knows_only_the_past(
     context: dg.AssetCheckExecutionContext,
     market: dg.ResourceParam[MarketStore],
     rules: dg.ResourceParam[Rules],
 ) -> dg.AssetCheckResult:
     """Each stored context equals the one made, by itself, from the bars stored before it."""
-    sessions = sessions_of(context.op_execution_context.partition_keys, rules.session)
-    stored = market.read(
-        "context", rules.instrument.symbol, sessions[0].session_date, sessions[-1].session_date
-    )
+    sessions = sessions_in(context, rules)
+    stored = stored_rows(market, "context", sessions, rules)
     different = []
     for session in sessions:
         again = contexts_from(market, [session], rules)
         kept = stored.filter(pl.col("session_date") == session.session_date)
         if not kept.select(again.columns).equals(again):
             different.append(str(session.session_date))
+    advice = f"; materialise again: {', '.join(different[:5])}" if different else ""
     return dg.AssetCheckResult(
         passed=not different,
         description=f"{len(sessions) - len(different)} of {len(sessions)} contexts follow from the "
-        "bars before them; materialise the others again",
-        metadata={"different_sessions": different},
+        f"bars before them{advice}",
+        metadata={"contexts": len(sessions), "different": len(different)},
     )
 
 
-@dg.asset_check(asset=session_context, blocking=True, partitions_def=SESSIONS)
+@session_check(session_context)
 def preopen_review(
     context: dg.AssetCheckExecutionContext,
     market: dg.ResourceParam[MarketStore],
@@ -74,7 +94,7 @@ def preopen_review(
     reports: dg.ResourceParam[Path],
 ) -> dg.AssetCheckResult:
     """Great Expectations on the last session before the open against the twenty before it."""
-    session = sessions_of(context.op_execution_context.partition_keys, rules.session)[-1]
+    session = sessions_in(context, rules)[-1]
     symbol = rules.instrument.symbol
     dates = [day for day in market.session_dates("bars", symbol) if day < session.session_date]
     if not dates:
@@ -99,29 +119,30 @@ def preopen_review(
 
 def _review_result(review: Review, page: Path, reviewed: date) -> dg.AssetCheckResult:
     failed = [each for each in review.findings if not each.passed]
-    rows = [
-        dg.TableRecord(
-            {
-                "passed": "yes" if each.passed else "NO",
-                "expectation": each.expectation.replace("_", " "),
-                "column": each.column,
-                "expected": each.expected,
-                "observed": each.observed,
-            }
-        )
-        for each in review.findings
-    ]
+    findings = pl.DataFrame(
+        [
+            (
+                "yes" if each.passed else "NO",
+                each.expectation.replace("_", " "),
+                *(each.column, each.expected, each.observed),
+            )
+            for each in sorted(review.findings, key=lambda each: each.passed)
+        ],
+        schema=["passed", "expectation", "column", "expected", "observed"],
+        orient="row",
+    )
     history = (
         f"against {review.history} prior sessions"
         if review.history >= HISTORY_MIN
         else f"without distributions: {review.history} prior sessions, {HISTORY_MIN} are needed"
     )
+    named = ", ".join(f"{each.column} {each.observed} ({each.expected})" for each in failed)
     return dg.AssetCheckResult(
         passed=review.passed,
         description=f"{reviewed}: {len(review.findings) - len(failed)} of {len(review.findings)} "
-        f"expectations met, {history}",
+        f"expectations met, {history}{'; not met: ' if failed else ''}{named}",
         metadata={
-            "findings": dg.MetadataValue.table(rows),
+            "findings": told.table(findings),
             "failed": len(failed),
             "data_docs": dg.MetadataValue.path(str(page)),
         },

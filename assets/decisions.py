@@ -1,23 +1,23 @@
 """Stage `decisions`: exactly one record per closed bar, read back from the journal."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import dagster as dg
 import polars as pl
 
-from assets.partitions import SESSIONS
-from assets.ports import MarketStore, Rehearsals
-from assets.tables import dates_of, schema_check, stage_asset
+from assets import told
+from assets.partitions import sessions_of
+from assets.ports import MarketStore, Rehearsals, Warehouse
+from assets.tables import schema_check, session_check, sessions_in, stage_asset, stored_rows
 from assets.trading_session import trading_session
-from contracts.calendar import session_on
 from contracts.schemas import columns_of
 from engine.calendar import Session
 from engine.decision import Action
 from engine.journal import Broken, Event, Kind
-from engine.market import market_frame, market_rows
+from engine.market import MarketRow, market_frame, market_rows
 from engine.narrative import journal_text
 from engine.rules import Rules
 
@@ -28,19 +28,36 @@ OF_THE_CHOSEN: Final = (
 """What the table takes from the score of the setup that was entered."""
 
 
-@stage_asset("decisions", deps=[trading_session], pool="warehouse_write", one_by_one=True)
+def numbers(_rules: Rules) -> Mapping[str, pl.Expr]:
+    """What the desk did with a session's bars."""
+    return {
+        "entered": (pl.col("action") == Action.ENTER).sum(),
+        "best_euc": pl.col("euc").max(),
+    }
+
+
+@stage_asset(
+    "decisions",
+    deps=[trading_session],
+    pool="warehouse_write",
+    one_by_one=True,
+    numbers=numbers,
+)
 def decisions(
     context: dg.AssetExecutionContext,
     rehearsals: dg.ResourceParam[Rehearsals],
     rules: dg.ResourceParam[Rules],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """What was decided on each bar, why, and what would have changed it."""
-    session_date = dates_of(context.partition_keys, rules)[0]
-    events = rehearsals.events(session_date, Kind.DECISION)
-    rows = decision_rows(events, session_on(session_date, rules.session), rules)
-    counts = rows.group_by("action").len().sort("action")
+    session = sessions_of(context.partition_keys, rules.session)[0]
+    events = rehearsals.events(session.session_date, Kind.DECISION)
+    rows = decision_rows(events, session, rules)
+    why = rows.group_by("action", "reason").len("bars")
+    why = why.sort("bars", "action", "reason", descending=[True, False, False])
+    entered = rows.filter(pl.col("action") == Action.ENTER)
+    said = entered.select("closes_at", "template", "side", "sentence")
     return dg.MaterializeResult(
-        value=rows, metadata={"actions": dg.MetadataValue.json(dict(counts.iter_rows()))}
+        value=rows, metadata={"entries": told.table(said), "reasons": told.table(why)}
     )
 
 
@@ -76,14 +93,37 @@ def _decision(event: Event, session: Session, rules: Rules) -> dict[str, Any]:
 decisions_schema = schema_check("decisions")
 
 
-@dg.asset_check(asset=decisions, blocking=True, partitions_def=SESSIONS)
+@session_check(decisions)
+def decisions_equal_journal(
+    context: dg.AssetCheckExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
+    rehearsals: dg.ResourceParam[Rehearsals],
+    rules: dg.ResourceParam[Rules],
+) -> dg.AssetCheckResult:
+    """The stored rows are the decisions of the journal, word for word."""
+    session = sessions_in(context, rules)[0]
+    stored = stored_rows(warehouse, "decisions", [session], rules)
+    events = rehearsals.events(session.session_date, Kind.DECISION)
+    journalled = decision_rows(events, session, rules)
+    missing = journalled.join(stored, on=stored.columns, how="anti", nulls_equal=True)
+    equal = stored.equals(journalled)
+    first = f"; first at minute {missing['minute'][0]}" if missing.height else ""
+    return dg.AssetCheckResult(
+        passed=equal,
+        description=f"{stored.height} rows stored, {journalled.height} decisions journalled, "
+        f"{missing.height} of them not stored as they were made{first}",
+        metadata={"rows": stored.height, "different": missing.height},
+    )
+
+
+@session_check(decisions)
 def journal_chain(
     context: dg.AssetCheckExecutionContext,
     rehearsals: dg.ResourceParam[Rehearsals],
     rules: dg.ResourceParam[Rules],
 ) -> dg.AssetCheckResult:
     """Every event of the journal is sealed by the hash of all before it, up to the head kept."""
-    verdict = rehearsals.verify(dates_of(context.op_execution_context.partition_keys, rules)[0])
+    verdict = rehearsals.verify(sessions_in(context, rules)[0].session_date)
     if isinstance(verdict, Broken):
         return dg.AssetCheckResult(
             passed=False, description=f"broken at event {verdict.seq}: {verdict.text}"
@@ -95,7 +135,7 @@ def journal_chain(
     )
 
 
-@dg.asset_check(asset=decisions, blocking=True, partitions_def=SESSIONS)
+@session_check(decisions)
 def live_equals_batch(
     context: dg.AssetCheckExecutionContext,
     market: dg.ResourceParam[MarketStore],
@@ -103,31 +143,36 @@ def live_equals_batch(
     rules: dg.ResourceParam[Rules],
 ) -> dg.AssetCheckResult:
     """What the desk saw of each bar is, to the letter, what the stored bars say; once each."""
-    session_date = dates_of(context.op_execution_context.partition_keys, rules)[0]
-    symbol = rules.instrument.symbol
-    bars, contexts = (
-        market.read(name, symbol, session_date, session_date) for name in ("bars", "context")
-    )
+    session = sessions_in(context, rules)[0]
+    bars, contexts = (stored_rows(market, name, [session], rules) for name in ("bars", "context"))
     batch = {
         row.closes_at: row
         for row in market_rows(journal_text(market_frame(contexts, bars, rules), rules))
     }
-    seen = _by_instant(rehearsals.events(session_date, Kind.BAR))
-    decided = _by_instant(rehearsals.events(session_date, Kind.DECISION))
-    different = [
-        f"{at:%H:%M} UTC"
-        for at, row in batch.items()
-        if seen.get(at) != [row.bar_json]
-        or [text.endswith(f'"market":{row.evidence_json}}}') for text in decided.get(at, [])]
-        != [True]
-    ]
-    once = seen.keys() == decided.keys() == batch.keys()
+    seen = _by_instant(rehearsals.events(session.session_date, Kind.BAR))
+    decided = _by_instant(rehearsals.events(session.session_date, Kind.DECISION))
+    instants = sorted({*batch, *seen, *decided})
+    different = [at for at in instants if not _is_same(batch.get(at), seen, decided, at)]
+    first = f", first {different[0]:%H:%M} UTC" if different else ""
     return dg.AssetCheckResult(
-        passed=once and not different,
+        passed=bool(batch) and not different,
         description=f"{len(decided)} bars decided of {len(batch)} stored, "
-        f"{len(different)} differ from the batch",
-        metadata={"bars": len(batch), "different": different[:20]},
+        f"{len(different)} differ from the batch{first}",
+        metadata={"bars": len(batch), "different": len(different)},
     )
+
+
+def _is_same(
+    row: MarketRow | None,
+    seen: Mapping[datetime, Sequence[str]],
+    decided: Mapping[datetime, Sequence[str]],
+    at: datetime,
+) -> bool:
+    """Whether a stored bar was seen once, decided once, and is quoted unchanged in both."""
+    if row is None or seen.get(at) != [row.bar_json]:
+        return False
+    market_part = f'"market":{row.evidence_json}}}'
+    return [text.endswith(market_part) for text in decided.get(at, ())] == [True]
 
 
 def _by_instant(events: Sequence[Event]) -> dict[datetime, list[str]]:

@@ -1,14 +1,15 @@
 """Stage `executions`: every fill with what it cost, and the ledger against the broker's cash."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 import dagster as dg
 import polars as pl
 
-from assets.partitions import SESSIONS
-from assets.ports import Rehearsals
-from assets.tables import dates_of, schema_check, stage_asset
+from assets import told
+from assets.partitions import sessions_of
+from assets.ports import Rehearsals, Warehouse
+from assets.tables import schema_check, session_check, sessions_in, stage_asset, stored_rows
 from assets.trading_session import trading_session
 from contracts.schemas import columns_of
 from engine.broker import AccountReported, CommissionReported, ExecutionReported
@@ -18,19 +19,31 @@ from engine.ledger import Ledger
 from engine.rules import Rules
 
 
-@stage_asset("executions", deps=[trading_session], pool="warehouse_write", one_by_one=True)
+def numbers(_rules: Rules) -> Mapping[str, pl.Expr]:
+    """What a session's fills came to."""
+    return {
+        "lots": pl.col("quantity").sum(),
+        "commission_usd": pl.col("commission_usd").cast(pl.Float64).sum().round(2),
+    }
+
+
+@stage_asset(
+    "executions",
+    deps=[trading_session],
+    pool="warehouse_write",
+    one_by_one=True,
+    numbers=numbers,
+)
 def executions(
     context: dg.AssetExecutionContext,
     rehearsals: dg.ResourceParam[Rehearsals],
     rules: dg.ResourceParam[Rules],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """One row per fill; quantity and price come from executions, never from an order's status."""
-    session_date = dates_of(context.partition_keys, rules)[0]
-    events = rehearsals.events(session_date, Kind.EXECUTION, Kind.COMMISSION)
-    rows = execution_rows(events)
-    return dg.MaterializeResult(
-        value=rows, metadata={"commission_usd": float(rows["commission_usd"].sum())}
-    )
+    session_date = sessions_of(context.partition_keys, rules.session)[0].session_date
+    rows = execution_rows(rehearsals.events(session_date, Kind.EXECUTION, Kind.COMMISSION))
+    fills = rows.select("at", "leg", "side", "quantity", "price_ticks", "commission_usd")
+    return dg.MaterializeResult(value=rows, metadata={"fills": told.table(fills)})
 
 
 def execution_rows(events: Sequence[Event]) -> pl.DataFrame:
@@ -69,28 +82,35 @@ def execution_rows(events: Sequence[Event]) -> pl.DataFrame:
 executions_schema = schema_check("executions")
 
 
-@dg.asset_check(asset=executions, blocking=True, partitions_def=SESSIONS)
+@session_check(executions)
 def ledger_equals_cash(
     context: dg.AssetCheckExecutionContext,
+    warehouse: dg.ResourceParam[Warehouse],
     rehearsals: dg.ResourceParam[Rehearsals],
     rules: dg.ResourceParam[Rules],
 ) -> dg.AssetCheckResult:
-    """What the fills earned less their fees is what the broker's account moved by, to the cent."""
-    session_date = dates_of(context.op_execution_context.partition_keys, rules)[0]
+    """What the stored fills earned less their fees is what the broker's cash moved by, exactly."""
+    session = sessions_in(context, rules)[0]
     accounts = [
         fact.equity_usd
-        for fact in map(fact_of, rehearsals.events(session_date, Kind.ACCOUNT, Kind.SESSION))
+        for fact in map(
+            fact_of, rehearsals.events(session.session_date, Kind.ACCOUNT, Kind.SESSION)
+        )
         if isinstance(fact, AccountReported) and fact.equity_usd is not None
     ]
-    rows = execution_rows(rehearsals.events(session_date, Kind.EXECUTION, Kind.COMMISSION))
+    rows = stored_rows(warehouse, "executions", [session], rules)
     position = int(rows.select((pl.col("side") * pl.col("quantity")).sum()).item())
     earned = net_usd(rows, rules)
     moved = accounts[-1] - accounts[0] if accounts else Decimal(0)
     return dg.AssetCheckResult(
         passed=position == 0 and earned == moved,
-        description=f"fills say {earned:+.2f} USD, the account moved {moved:+.2f} USD, "
-        f"position {position}",
-        metadata={"fills_usd": float(earned), "account_usd": float(moved), "position": position},
+        description=f"{rows.height} fills say {earned:+.2f} USD, the account moved "
+        f"{moved:+.2f} USD, position {position}",
+        metadata={
+            "fills_usd": told.usd(earned),
+            "account_usd": told.usd(moved),
+            "position": position,
+        },
     )
 
 

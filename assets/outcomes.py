@@ -1,8 +1,11 @@
 """Stage `outcomes`: what would have happened, for every bar, template and side."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 import polars as pl
 
+from assets import told
 from assets.candidates import candidates
 from assets.context import session_context
 from assets.market import parity_check
@@ -12,25 +15,32 @@ from engine.outcomes import outcomes as followed
 from engine.rules import Rules
 
 
-@stage_asset("outcomes", ins={"contexts": dg.AssetIn(session_context.key)}, deps=[candidates])
+def numbers(_rules: Rules) -> Mapping[str, pl.Expr]:
+    """What entering blindly would have come to: it costs the friction, so it is below zero."""
+    return {
+        "entered": pl.col("ticks_net").count(),
+        "mean_ticks_net": pl.col("ticks_net").mean(),
+        "won_share": (pl.col("ticks_net") > 0).mean(),
+    }
+
+
+@stage_asset(
+    "outcomes",
+    ins={"contexts": dg.AssetIn(session_context.key)},
+    deps=[candidates],
+    numbers=numbers,
+)
 def outcomes(
     bars: pl.DataFrame, contexts: pl.DataFrame, rules: dg.ResourceParam[Rules]
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """The counterfactual ledger; only sessions already over are ever read by a decision."""
     rows = outcome_rows(market_frame(contexts, bars, rules), rules)
-    by_template = rows.group_by("template", "exit_kind").len("rows").sort("template", "exit_kind")
-    kinds = {
-        f"{row['template']} {row['exit_kind'] or 'not entered'}": row["rows"]
-        for row in by_template.to_dicts()
-    }
-    mean = rows.group_by("template").agg(pl.col("ticks_net").mean()).sort("template")
-    return dg.MaterializeResult(
-        value=rows,
-        metadata={
-            "exit_kinds": dg.MetadataValue.json(kinds),
-            "mean_ticks_net": dg.MetadataValue.json(dict(mean.iter_rows())),
-        },
+    exits = (
+        rows.group_by("template", pl.col("exit_kind").fill_null("not entered"))
+        .agg(rows=pl.len(), mean_ticks_net=pl.col("ticks_net").mean())
+        .sort("template", "rows", descending=[False, True])
     )
+    return dg.MaterializeResult(value=rows, metadata={"exits": told.table(exits)})
 
 
 def outcome_rows(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame:

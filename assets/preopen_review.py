@@ -5,6 +5,7 @@ not review do not pay for it.
 """
 
 import os
+import warnings
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -54,6 +55,15 @@ def review_session(
     prior sessions only the fixed expectations are asked.
     """
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
+    with warnings.catch_warnings():
+        # What its own imports and its pandas are about to lose is not ours to change.
+        warnings.simplefilter("ignore")
+        return _reviewed(bars, prior_bars, minutes, price_band_share)
+
+
+def _reviewed(
+    bars: pl.DataFrame, prior_bars: pl.DataFrame, minutes: int, price_band_share: float
+) -> Review:
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
 

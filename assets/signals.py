@@ -1,39 +1,56 @@
 """Stage `signals`: S1–S35 of every bar."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 import polars as pl
 
+from assets import told
 from assets.context import session_context
 from assets.market import causality_check, columns_of, parity_check
 from assets.quality import quality
 from assets.tables import own_rows, schema_check, stage_asset
 from engine.market import market_frame
 from engine.rules import Rules
-from engine.signals import SIGNALS, Signal
+from engine.signals import SIGNALS
 
 
-@stage_asset("signals", ins={"contexts": dg.AssetIn(session_context.key)}, deps=[quality])
+def numbers(_rules: Rules) -> Mapping[str, pl.Expr]:
+    """What a session's signals come to: how much is unknown, how reliable it is."""
+    return {
+        "null_share": pl.mean_horizontal(pl.col(*SIGNALS).is_null().mean()),
+        "reliability_mean": pl.col("reliability").mean(),
+        "trend_share": (pl.col("regime") == "trend").mean(),
+        "shock_bars": (pl.col("regime") == "shock").sum(),
+    }
+
+
+@stage_asset(
+    "signals", ins={"contexts": dg.AssetIn(session_context.key)}, deps=[quality], numbers=numbers
+)
 def signals(
     bars: pl.DataFrame, contexts: pl.DataFrame, rules: dg.ResourceParam[Rules]
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """One row per bar, one column per signal; defined in `engine.signals`."""
     rows = own_rows("signals", market_frame(contexts, bars, rules))
-    at_bound = {
-        each.name: rows.select(_is_at_bound(each).mean()).item()
-        for each in SIGNALS.values()
-        if each.high - each.low > 1
-    }
-    return dg.MaterializeResult(
-        value=rows,
-        metadata={
-            "null_share": rows.select(pl.mean_horizontal(pl.col(*SIGNALS).is_null().mean())).item(),
-            "share_at_bound": dg.MetadataValue.json(at_bound),
-        },
-    )
+    return dg.MaterializeResult(value=rows, metadata={"signals": told.table(signal_shares(rows))})
 
 
-def _is_at_bound(signal: Signal) -> pl.Expr:
-    return (pl.col(signal.name) <= signal.low) | (pl.col(signal.name) >= signal.high)
+def signal_shares(rows: pl.DataFrame) -> pl.DataFrame:
+    """Per signal its declared range, and the share of the rows that are unknown or at a bound."""
+    per_signal = [
+        rows.select(
+            signal=pl.lit(signal.name),
+            low=pl.lit(float(signal.low)),
+            high=pl.lit(float(signal.high)),
+            unknown_share=pl.col(signal.name).is_null().mean(),
+            at_bound_share=(
+                (pl.col(signal.name) <= signal.low) | (pl.col(signal.name) >= signal.high)
+            ).mean(),
+        )
+        for signal in SIGNALS.values()
+    ]
+    return pl.concat(per_signal)
 
 
 signals_schema = schema_check("signals")

@@ -1,16 +1,16 @@
 """What every stored table tells Dagster of itself, taken from its schema in `contracts`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
 from typing import Any, Final
 
 import dagster as dg
 import polars as pl
 
-from assets.partitions import ALL_AT_ONCE, SESSIONS, sessions_of
+from assets.partitions import ALL_AT_ONCE, SESSIONS, accepted_previews, sessions_of
 from assets.ports import MarketStore, Warehouse
 from contracts.schemas import DESK_TABLES, columns_of, validate
 from contracts.schemas import table as schema_of
+from engine.calendar import Session
 from engine.errors import SchemaError
 from engine.rules import Rules
 
@@ -20,6 +20,16 @@ ASSET_OF: Final = {"context": "session_context"}
 """Assets that are not named as their table: Dagster keeps the word `context` for itself."""
 
 TABLE_OF: Final = {asset: name for name, asset in ASSET_OF.items()}
+
+Ins = Mapping[str, dg.AssetIn]
+Decorator = Callable[[Callable[..., Any]], dg.AssetsDefinition]
+CheckDecorator = Callable[[Callable[..., dg.AssetCheckResult]], dg.AssetChecksDefinition]
+
+Numbers = Callable[[Rules], Mapping[str, pl.Expr]]
+"""Aggregates over the stored rows of one session, by name; the UI plots them over the sessions."""
+
+NUMBERS: Final[dict[str, Numbers]] = {}
+"""By table; each stage states its own where its asset is defined."""
 
 
 def asset_of(table: str) -> str:
@@ -32,10 +42,6 @@ def table_of(key: dg.AssetKey) -> str:
     return TABLE_OF.get(key.path[-1], key.path[-1])
 
 
-Ins = Mapping[str, dg.AssetIn]
-Decorator = Callable[[Callable[..., Any]], dg.AssetsDefinition]
-
-
 def stage_asset(
     name: str,
     *,
@@ -43,26 +49,47 @@ def stage_asset(
     deps: Sequence[Any] = (),
     pool: str | None = None,
     one_by_one: bool = False,
+    numbers: Numbers | None = None,
 ) -> Decorator:
     """The decorator of the asset that makes a table: one partition per session, group = stage.
 
     A backfill is one run over all its sessions, or with `one_by_one` one run each.
     """
-    decorator: Decorator = dg.asset(
-        **about(name),
-        name=asset_of(name),
-        group_name=name,
-        ins=ins,
-        deps=deps,
-        pool=pool,
-        partitions_def=SESSIONS,
-        backfill_policy=None if one_by_one else ALL_AT_ONCE,
-    )
+    if numbers is not None:
+        NUMBERS[name] = numbers
+    with accepted_previews():
+        decorator: Decorator = dg.asset(
+            **about(name),
+            name=asset_of(name),
+            group_name=name,
+            io_manager_key="desk_tables" if name in DESK_TABLES else "market_tables",
+            ins=ins,
+            deps=deps,
+            pool=pool,
+            partitions_def=SESSIONS,
+            backfill_policy=None if one_by_one else ALL_AT_ONCE,
+        )
+    return decorator
+
+
+def sources_asset(*tables: str, name: str, group_name: str) -> Decorator:
+    """The decorator of the step that fills several market tables and stores them itself."""
+    with accepted_previews():
+        decorator: Decorator = dg.multi_asset(
+            name=name,
+            group_name=group_name,
+            specs=[
+                dg.AssetSpec(table, **about(table)).with_io_manager_key("market_tables")
+                for table in tables
+            ],
+            partitions_def=SESSIONS,
+            backfill_policy=ALL_AT_ONCE,
+        )
     return decorator
 
 
 def about(name: str) -> dict[str, Any]:
-    """What the table says of itself: description, kinds, owners, columns and where it is kept."""
+    """What the table says of itself: description, kinds, owners and columns."""
     schema = schema_of(name)
     columns = [
         dg.TableColumn(
@@ -72,16 +99,26 @@ def about(name: str) -> dict[str, Any]:
         )
         for column in schema.columns
     ]
-    is_desk_table = name in DESK_TABLES
     return {
         "description": schema.meaning,
-        "kinds": {"duckdb"} if is_desk_table else {"polars", "parquet"},
+        "kinds": {"duckdb"} if name in DESK_TABLES else {"polars", "parquet"},
         "owners": list(OWNERS),
-        "io_manager_key": "desk_tables" if is_desk_table else "market_tables",
         "metadata": {
             "dagster/column_schema": dg.TableSchema(columns=columns),
             "key": ", ".join(schema.key),
         },
+    }
+
+
+def session_numbers(name: str, rows: pl.DataFrame, rules: Rules) -> Mapping[str, int | float]:
+    """The numbers that a table states of one session; one that is unknown is left out."""
+    if name not in NUMBERS or rows.height == 0:
+        return {}
+    numbers = rows.select(**NUMBERS[name](rules)).row(0, named=True)
+    return {
+        key: round(value, 6) if isinstance(value, float) else value
+        for key, value in numbers.items()
+        if value is not None
     }
 
 
@@ -90,58 +127,65 @@ def own_rows(name: str, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.select(list(columns_of(name)))
 
 
+def session_check(asset: str | dg.AssetsDefinition, name: str | None = None) -> CheckDecorator:
+    """The decorator of a blocking check on the sessions of a run; what it fails is not built on."""
+
+    def decorate(function: Callable[..., dg.AssetCheckResult]) -> dg.AssetChecksDefinition:
+        with accepted_previews():
+            return dg.asset_check(asset=asset, name=name, blocking=True, partitions_def=SESSIONS)(
+                function
+            )
+
+    return decorate
+
+
+def sessions_in(context: dg.AssetCheckExecutionContext, rules: Rules) -> list[Session]:
+    """The sessions that a check is about, ascending."""
+    return sessions_of(context.op_execution_context.partition_keys, rules.session)
+
+
+def stored_rows(
+    tables: MarketStore | Warehouse, name: str, sessions: Sequence[Session], rules: Rules
+) -> pl.DataFrame:
+    """The stored rows of these sessions and no others, in order."""
+    dates = [session.session_date for session in sessions]
+    rows = tables.read(name, rules.instrument.symbol, dates[0], dates[-1])
+    return rows.filter(pl.col("session_date").is_in(dates))
+
+
 def schema_check(name: str) -> dg.AssetChecksDefinition:
     """A blocking check that what lies on disk fits the table's schema, row by row."""
-    return _desk_check(name) if name in DESK_TABLES else _market_check(name)
+    decorate = session_check(asset_of(name), f"{name}_schema")
 
-
-def _market_check(name: str) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=asset_of(name), name=f"{name}_schema", blocking=True, partitions_def=SESSIONS
-    )
-    def check(
-        context: dg.AssetCheckExecutionContext,
-        market: dg.ResourceParam[MarketStore],
-        rules: dg.ResourceParam[Rules],
-    ) -> dg.AssetCheckResult:
-        """The stored rows have the columns, types, ranges and keys that the schema promises."""
-        dates = dates_of(context.op_execution_context.partition_keys, rules)
-        rows = market.read(name, rules.instrument.symbol, dates[0], dates[-1])
-        return _judged(name, rows, dates)
-
-    return check
-
-
-def _desk_check(name: str) -> dg.AssetChecksDefinition:
-    @dg.asset_check(
-        asset=asset_of(name), name=f"{name}_schema", blocking=True, partitions_def=SESSIONS
-    )
-    def check(
+    def desk_check(
         context: dg.AssetCheckExecutionContext,
         warehouse: dg.ResourceParam[Warehouse],
         rules: dg.ResourceParam[Rules],
     ) -> dg.AssetCheckResult:
         """The stored rows have the columns, types, ranges and keys that the schema promises."""
-        dates = dates_of(context.op_execution_context.partition_keys, rules)
-        rows = warehouse.read(name, rules.instrument.symbol, dates[0], dates[-1])
-        return _judged(name, rows, dates)
+        return _judged(name, warehouse, sessions_in(context, rules), rules)
 
-    return check
+    def market_check(
+        context: dg.AssetCheckExecutionContext,
+        market: dg.ResourceParam[MarketStore],
+        rules: dg.ResourceParam[Rules],
+    ) -> dg.AssetCheckResult:
+        """The stored rows have the columns, types, ranges and keys that the schema promises."""
+        return _judged(name, market, sessions_in(context, rules), rules)
+
+    return decorate(desk_check if name in DESK_TABLES else market_check)
 
 
-def dates_of(partition_keys: Sequence[str], rules: Rules) -> list[date]:
-    """Session dates behind partition keys, ascending."""
-    return [session.session_date for session in sessions_of(partition_keys, rules.session)]
-
-
-def _judged(name: str, rows: pl.DataFrame, dates: Sequence[date]) -> dg.AssetCheckResult:
-    chosen = rows.filter(pl.col("session_date").is_in(dates))
+def _judged(
+    name: str, tables: MarketStore | Warehouse, sessions: Sequence[Session], rules: Rules
+) -> dg.AssetCheckResult:
     try:
-        validate(name, chosen)
+        rows = stored_rows(tables, name, sessions, rules)
+        validate(name, rows)
     except SchemaError as error:
         return dg.AssetCheckResult(passed=False, description=str(error))
     return dg.AssetCheckResult(
         passed=True,
-        description=f"{chosen.height} rows of {len(dates)} sessions fit the schema",
-        metadata={"rows": chosen.height, "columns": chosen.width},
+        description=f"{rows.height} rows of {len(sessions)} sessions fit the schema",
+        metadata={"rows": rows.height, "columns": rows.width},
     )

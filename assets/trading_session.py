@@ -1,19 +1,20 @@
 """Stage `trading_session`: one session played by the desk; here on the simulated exchange."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 import dagster as dg
 import polars as pl
 from pydantic import Field
 
+from assets import told
 from assets.candidates import candidates
 from assets.context import session_context
-from assets.partitions import SESSIONS
-from assets.pictures import markdown_image, reasons_picture, session_picture
-from assets.ports import Rehearsals
-from assets.tables import OWNERS, dates_of
+from assets.partitions import SESSIONS, sessions_of
+from assets.ports import PlayedSession, Rehearsals
+from assets.tables import OWNERS
 from engine.broker import ExecutionReported
+from engine.decision import Action
 from engine.desk import fact_of
 from engine.journal import Event, Kind
 from engine.market import market_frame
@@ -50,36 +51,43 @@ def trading_session(
     rehearsals: dg.ResourceParam[Rehearsals],
 ) -> dg.MaterializeResult[None]:
     """Plays the partition's session on the simulated exchange and keeps its journal."""
-    session_date = dates_of(context.partition_keys, rules)[0]
-    played = rehearsals.play(
-        session_date, contexts, bars, equity_usd=Decimal(str(config.equity_usd)), seed=config.seed
-    )
+    session_date = sessions_of(context.partition_keys, rules.session)[0].session_date
+    equity_usd = Decimal(str(config.equity_usd))
+    played = rehearsals.play(session_date, contexts, bars, equity_usd=equity_usd, seed=config.seed)
     for event in rehearsals.events(session_date, Kind.TRADE):
         context.log.info(event.payload)
+    fills = fills_of(rehearsals.events(session_date, Kind.EXECUTION))
+    pictures = _pictures(market_frame(contexts, bars, rules), fills, played, rules)
+    return dg.MaterializeResult(
+        metadata={
+            **pictures,
+            "net_usd": told.usd(played.equity_usd - equity_usd),
+            "entries": played.actions.get(Action.ENTER, 0),
+            "fills": fills.height,
+            "reasons": told.counts(played.reasons, "reason", "bars"),
+            "exits": told.counts(played.exits, "exit", "trades"),
+            "events": played.events,
+            "digest": played.digest,
+            "journal": dg.MetadataValue.path(str(played.journal)),
+        }
+    )
+
+
+def _pictures(
+    frame: pl.DataFrame, fills: pl.DataFrame, played: PlayedSession, rules: Rules
+) -> Mapping[str, dg.MarkdownMetadataValue]:
+    from assets.pictures import markdown_image, reasons_picture, session_picture
+
+    belief_min = min(template.belief_min for template in rules.strategies.templates)
+    session = session_picture(frame, strongest_beliefs(frame), fills, belief_min=belief_min)
     reasons = pl.DataFrame(
         {"reason": list(played.reasons), "bars": list(played.reasons.values())},
         schema={"reason": pl.String, "bars": pl.Int64},
     )
-    frame = market_frame(contexts, bars, rules)
-    picture = session_picture(
-        frame,
-        strongest_beliefs(frame),
-        fills_of(rehearsals.events(session_date, Kind.EXECUTION)),
-        belief_min=min(each.belief_min for each in rules.strategies.templates),
-    )
-    return dg.MaterializeResult(
-        metadata={
-            "journal": dg.MetadataValue.path(str(played.journal)),
-            "digest": played.digest,
-            "events": played.events,
-            "net_usd": float(played.equity_usd) - config.equity_usd,
-            "actions": dg.MetadataValue.json(dict(played.actions)),
-            "reasons": dg.MetadataValue.json(dict(played.reasons)),
-            "exits": dg.MetadataValue.json(dict(played.exits)),
-            "session": dg.MetadataValue.md(markdown_image(picture, "price, fills and beliefs")),
-            "why_not": dg.MetadataValue.md(markdown_image(reasons_picture(reasons), "reasons")),
-        }
-    )
+    return {
+        "session": dg.MetadataValue.md(markdown_image(session, "price, fills and beliefs")),
+        "why_not": dg.MetadataValue.md(markdown_image(reasons_picture(reasons), "reasons")),
+    }
 
 
 def strongest_beliefs(frame: pl.DataFrame) -> pl.DataFrame:

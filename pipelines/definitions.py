@@ -10,6 +10,7 @@ from assets import (
     decisions,
     executions,
     outcomes,
+    published_warehouse,
     quality,
     signals,
     trading_session,
@@ -30,12 +31,12 @@ STAGES = (
     trading_session,
     decisions,
     executions,
+    published_warehouse,
 )
 
 
 def definitions_for(wiring: Wiring) -> dg.Definitions:
     """The definitions of one desk; tests and the demo pass their own."""
-    symbol = wiring.settings.symbol
     return dg.Definitions(
         assets=dg.load_assets_from_modules(STAGES),
         asset_checks=dg.load_asset_checks_from_modules(STAGES),
@@ -49,8 +50,8 @@ def definitions_for(wiring: Wiring) -> dg.Definitions:
             "warehouse": wiring.warehouse,
             "reports": wiring.reports,
             "rehearsals": wiring.rehearsals,
-            "market_tables": MarketTables(wiring.market, symbol),
-            "desk_tables": DeskTables(wiring.warehouse, symbol),
+            "market_tables": MarketTables(wiring.market, wiring.rules),
+            "desk_tables": DeskTables(wiring.warehouse, wiring.rules),
         },
     )
 

@@ -4,8 +4,6 @@ from typing import Final
 
 import dagster as dg
 
-from assets.partitions import SESSIONS
-
 MARKET_STAGES: Final = (
     "bars",
     "rejected_bars",
@@ -16,7 +14,7 @@ MARKET_STAGES: Final = (
     "candidates",
     "outcomes",
 )
-SESSION_STAGES: Final = ("trading_session", "decisions", "executions")
+SESSION_STAGES: Final = ("trading_session", "decisions", "executions", "published_warehouse")
 
 IN_PROCESS: Final = dg.in_process_executor
 """Steps of a session take milliseconds; a process each would take seconds."""
@@ -25,7 +23,6 @@ market_day = dg.define_asset_job(
     name="market_day",
     selection=dg.AssetSelection.assets(*MARKET_STAGES)
     - dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("session_context"), "preopen_review")),
-    partitions_def=SESSIONS,
     executor_def=IN_PROCESS,
     description="Ingest a finished session and compute every market table, with their checks.",
 )
@@ -33,7 +30,6 @@ market_day = dg.define_asset_job(
 preopen = dg.define_asset_job(
     name="preopen",
     selection=dg.AssetSelection.assets("session_context"),
-    partitions_def=SESSIONS,
     executor_def=IN_PROCESS,
     description="Review the last session and make the context of the one about to open.",
 )
@@ -41,7 +37,6 @@ preopen = dg.define_asset_job(
 rehearse_session = dg.define_asset_job(
     name="rehearse_session",
     selection=dg.AssetSelection.assets(*SESSION_STAGES),
-    partitions_def=SESSIONS,
     executor_def=IN_PROCESS,
     tags={"credence/session": "rehearsal", "dagster/max_retries": "0"},
     description="Play a stored session through the desk on the simulated exchange, at any time.",

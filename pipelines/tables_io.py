@@ -1,73 +1,79 @@
 """Between assets and storage: a partition of an asset is a partition of the table of its name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import dagster as dg
 import polars as pl
 
 from assets.ports import MarketStore, Warehouse
-from assets.tables import table_of
+from assets.tables import session_numbers, table_of
+from engine.rules import Rules
 
 
 class MarketTables(dg.IOManager):
     """Market tables in Parquet: every partition of the run is replaced, empty ones included."""
 
-    def __init__(self, market: MarketStore, symbol: str) -> None:
+    def __init__(self, market: MarketStore, rules: Rules) -> None:
         self._market = market
-        self._symbol = symbol
+        self._rules = rules
 
     def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame) -> None:
-        table = table_of(context.asset_key)
-        written = [
-            self._market.write(
-                table,
-                obj.filter(pl.col("session_date") == session_date),
-                symbol=self._symbol,
-                session_date=session_date,
+        table, changed = table_of(context.asset_key), 0
+        for session_date in _dates(context.asset_partition_keys):
+            rows = obj.filter(pl.col("session_date") == session_date)
+            symbol = self._rules.instrument.symbol
+            written = self._market.write(table, rows, symbol=symbol, session_date=session_date)
+            changed += written.changed
+            numbers = session_numbers(table, rows, self._rules)
+            path = dg.MetadataValue.path(str(written.path))
+            _tell(
+                context, session_date, {**numbers, "dagster/row_count": rows.height, "path": path}
             )
-            for session_date in _dates(context.asset_partition_keys)
-        ]
-        context.add_output_metadata(
-            {
-                "dagster/row_count": sum(partition.rows for partition in written),
-                "partitions_changed": sum(partition.changed for partition in written),
-                "path": dg.MetadataValue.path(str(written[-1].path)),
-            }
-        )
+        context.add_output_metadata({"partitions_changed": changed})
 
     def load_input(self, context: dg.InputContext) -> pl.DataFrame:
-        dates = _dates(context.asset_partition_keys)
-        rows = self._market.read(table_of(context.asset_key), self._symbol, dates[0], dates[-1])
-        return rows.filter(pl.col("session_date").is_in(dates))
+        return _loaded(self._market, context, self._rules)
 
 
 class DeskTables(dg.IOManager):
     """Desk tables in the DuckDB warehouse: one transaction per session."""
 
-    def __init__(self, warehouse: Warehouse, symbol: str) -> None:
+    def __init__(self, warehouse: Warehouse, rules: Rules) -> None:
         self._warehouse = warehouse
-        self._symbol = symbol
+        self._rules = rules
 
     def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame) -> None:
-        table = table_of(context.asset_key)
-        changed = [
-            self._warehouse.replace_partition(
-                table,
-                obj.filter(pl.col("session_date") == session_date),
-                symbol=self._symbol,
-                session_date=session_date,
+        table, changed = table_of(context.asset_key), 0
+        for session_date in _dates(context.asset_partition_keys):
+            rows = obj.filter(pl.col("session_date") == session_date)
+            changed += self._warehouse.replace_partition(
+                table, rows, symbol=self._rules.instrument.symbol, session_date=session_date
             )
-            for session_date in _dates(context.asset_partition_keys)
-        ]
-        context.add_output_metadata(
-            {"dagster/row_count": obj.height, "partitions_changed": sum(changed)}
-        )
+            numbers = session_numbers(table, rows, self._rules)
+            _tell(context, session_date, {**numbers, "dagster/row_count": rows.height})
+        context.add_output_metadata({"partitions_changed": changed})
 
     def load_input(self, context: dg.InputContext) -> pl.DataFrame:
-        dates = _dates(context.asset_partition_keys)
-        rows = self._warehouse.read(table_of(context.asset_key), self._symbol, dates[0], dates[-1])
-        return rows.filter(pl.col("session_date").is_in(dates))
+        return _loaded(self._warehouse, context, self._rules)
+
+
+def _loaded(
+    tables: MarketStore | Warehouse, context: dg.InputContext, rules: Rules
+) -> pl.DataFrame:
+    dates = _dates(context.asset_partition_keys)
+    symbol = rules.instrument.symbol
+    rows = tables.read(table_of(context.asset_key), symbol, dates[0], dates[-1])
+    return rows.filter(pl.col("session_date").is_in(dates))
+
+
+def _tell(
+    context: dg.OutputContext, session_date: date, metadata: Mapping[str, dg.MetadataValue | float]
+) -> None:
+    """Metadata of one session, so that a run over many still plots one point for each."""
+    context.step_context.add_asset_metadata(
+        metadata, context.asset_key, partition_key=str(session_date)
+    )
 
 
 def _dates(partition_keys: Sequence[str]) -> list[date]:

@@ -9,7 +9,7 @@ import pytest
 
 from contracts import load_rules
 from engine.errors import CalendarError, SourceError
-from pipelines.ingest import IngestedSession, ingest
+from assets.ingest import IngestedSession, ingest
 from pipelines.sources import parse_source
 from pipelines.storage import Home, ParquetStore
 

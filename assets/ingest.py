@@ -1,6 +1,10 @@
-"""From a source to stored bars, session by session; what is stored stays when a later one fails."""
+"""From a source to stored bars, session by session; what is stored stays when a later one fails.
 
-from collections.abc import Callable, Iterator
+The one implementation: `credence ingest` calls it with dates, the asset with the sessions of its
+partitions. It knows nothing of Dagster, so that the command answers at once.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import islice
@@ -18,15 +22,23 @@ from engine.zone import SESSIONS_JUDGED, refuse_wrong_zone
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestedSession:
-    """What one session brought; `changed` is false when the same bars were already stored."""
+    """What one session brought; `changed` is false when the same bars were already stored.
+
+    Rows of the closed days before it count with it: `rejected_by_reason` holds those that claim a
+    session on such a day.
+    """
 
     session_date: date
     bars: int
     expected_bars: int
-    rejected: int
+    rejected_by_reason: Mapping[str, int]
     outside_rth: int
     out_of_order: int
     changed: bool
+
+    @property
+    def rejected(self) -> int:
+        return sum(self.rejected_by_reason.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,14 +83,19 @@ def ingest(
     first_date: date | None = None,
     last_date: date | None = None,
     progress: Progress | None = None,
+    *,
+    replace_other_source: bool = False,
 ) -> IngestReport:
     """Read, check and store every session of the range; the source's own range if none is given.
 
     Raises `SourceError` when the source cannot be read, has nothing in the range or states the
-    wrong zone; the sessions before the faulty one are stored.
+    wrong zone; the sessions before the faulty one are stored. Bars of another kind of source are
+    replaced only on request: without it the whole range is refused before anything is written.
     """
     stretches = _stretches(*_range_of(source, first_date, last_date), rules)
     symbol = rules.instrument.symbol
+    if not replace_other_source:
+        _refuse_other_source(source, symbol, store, stretches)
     _refuse_wrong_zone(source, symbol, stretches)
     done: list[IngestedSession] = []
     for stretch in stretches:
@@ -131,6 +148,30 @@ def _stretches(first_date: date, last_date: date, rules: Rules) -> list[_Stretch
     ]
 
 
+def _refuse_other_source(
+    source: BarSource, symbol: str, store: MarketStore, stretches: list[_Stretch]
+) -> None:
+    """History would change silently, and every table and journal made from it would not."""
+    dates = [stretch.session.session_date for stretch in stretches]
+    stored = store.read("bars", symbol, dates[0], dates[-1])
+    kind = pl.col("source").str.split(":").list.first()
+    others = stored.filter(kind != kind_of(source.name)).select(
+        pl.col("session_date").unique().sort(), kind.unique().sort().str.join(", ").alias("kinds")
+    )
+    if others.height:
+        raise SourceError(
+            f"{source.name}: {others.height} of these sessions, first {others['session_date'][0]}, "
+            f"are stored from another source ({others['kinds'][0]}). Nothing was written. Use that "
+            "source, or replace them on purpose: --replace, or replace_other_source: true in the "
+            "run configuration"
+        )
+
+
+def kind_of(source: str) -> str:
+    """The word of a source's name that says what it is: `lean` of `lean:DIR`."""
+    return source.partition(":")[0]
+
+
 def _refuse_wrong_zone(source: BarSource, symbol: str, stretches: list[_Stretch]) -> None:
     """Judge the first sessions that have rows, before anything is stored."""
     sample = list(islice(_with_rows(source, symbol, stretches), SESSIONS_JUDGED))
@@ -163,7 +204,9 @@ def _ingest_session(
         session_date=session.session_date,
         bars=checked.bars.height,
         expected_bars=session.minutes,
-        rejected=checked.rejected.height,
+        rejected_by_reason=dict(
+            checked.rejected.group_by("reason").len().sort("reason").iter_rows()
+        ),
         outside_rth=checked.outside_rth,
         out_of_order=checked.out_of_order,
         changed=_store(checked, rules.instrument.symbol, store, stretch),
