@@ -5,14 +5,14 @@ ISO 8601, money is text, enums are their values, floats keep every bit.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
 from types import UnionType
-from typing import Any, Final, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Union, cast, get_args, get_origin, get_type_hints
 
 from engine.errors import JournalError
 
@@ -22,28 +22,44 @@ TYPE: Final = "fact"
 
 def to_json(record: object, *, without: str = "") -> str:
     """Canonical text of a dataclass; one of its own fields may be left out."""
-    plain = _plain(record)
+    plain = _record(record)
     plain.pop(without, None)
     return json.dumps(plain, separators=(",", ":"), ensure_ascii=False)
+
+
+def _record(record: object) -> dict[str, Any]:
+    kind = type(record)
+    plain: dict[str, Any] = {TYPE: kind.__name__}
+    for name in _names(cast("Hashable", kind)):
+        value = getattr(record, name)
+        plain[name] = value if type(value) in _AS_IT_IS else _plain(value)
+    return plain
+
+
+_AS_IT_IS: Final = frozenset({str, int, float, bool, type(None)})
 
 
 def _plain(value: object) -> Any:
     if isinstance(value, Enum):
         return value.value
-    if value is None or isinstance(value, str | int | float):
+    if type(value) in _AS_IT_IS:
         return value
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, Decimal):
         return str(value)
-    if isinstance(value, Mapping):
-        return {str(_plain(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(_plain(key)): _plain(item) for key, item in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
-        own = {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
-        return {TYPE: type(value).__name__, **own}
+        return _record(value)
     raise JournalError(f"expected a value with a canonical form, got {type(value).__name__}")
+
+
+@lru_cache(maxsize=256)
+def _names(kind: Any) -> tuple[str, ...]:
+    return tuple(item.name for item in fields(kind))
 
 
 class Reader:

@@ -58,7 +58,7 @@ class StoredSink:
     """
 
     def __init__(self, path: Path) -> None:
-        self._writer = JournalWriter(path)
+        self._writer = JournalWriter(path, is_durable=False)
         self._reader = JournalReader(path)
         self._boundary = self._last_flat_close()
         boundary = self._boundary

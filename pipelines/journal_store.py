@@ -65,11 +65,14 @@ _BUSY_MILLISECONDS: Final = 5_000
 class JournalWriter:
     """The one writer of a journal file; use it as a context manager.
 
+    What can be made again, as a replay's journal can, need not be durable at every commit: a power
+    cut may then take the last transactions, never a part of one.
+
     Raises `RetryLater` when another process is writing, `JournalError` when the file's end is not
     the head that was left there.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_durable: bool = True) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(path.with_name(path.name + ".lock"))
         try:
@@ -83,7 +86,7 @@ class JournalWriter:
             f"busy_timeout={_BUSY_MILLISECONDS}",
             "page_size=8192",
             "journal_mode=WAL",
-            "synchronous=FULL",
+            f"synchronous={'FULL' if is_durable else 'NORMAL'}",
         ):
             self._connection.execute(f"pragma {pragma}")
         self._connection.executescript(_SCHEMA.format(genesis=START.hash))

@@ -16,6 +16,7 @@ from zlib import crc32
 
 import polars as pl
 
+from engine.decision import Action
 from engine.desk import (
     Desk,
     DeskState,
@@ -28,7 +29,8 @@ from engine.desk import (
     fold,
 )
 from engine.exchange import NO_FAULTS, Exchange, FaultPlan, exchange_settings
-from engine.journal import REPLAY_CODE, Entry, Kind, Stamp
+from engine.journal import REPLAY_CODE, Stamp
+from engine.ladder import Reason
 from engine.market import MarketRow, market_frame, market_rows
 from engine.narrative import journal_text
 from engine.own_view import Standing
@@ -63,7 +65,7 @@ class ReplaySettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayResult:
-    """What a replay did. Decisions are counted where they were recorded.
+    """What a replay did. Decisions are counted on the bars that were not passed over.
 
     `trades` are the payloads of `TradeClosed`, `equity_usd` the account at the end of each session.
     """
@@ -107,7 +109,7 @@ def replay(
     loop = _Loop(rules, settings, sink or MemorySink())
     if loop.last_date is not None:
         bars = bars.filter(pl.col("session_date") > loop.last_date)
-    for session in _sessions(contexts, bars, rules, settings):
+    for session in played_sessions(contexts, bars, rules, settings):
         loop.play(session)
         if progress is not None:
             progress(session.opened.session_date, loop.bars)
@@ -115,7 +117,7 @@ def replay(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _PlayedSession:
+class PlayedSession:
     """One session ready to play; `rows` may leave out bars that only a longer trade would need."""
 
     opened: SessionOpened
@@ -145,7 +147,7 @@ class _Loop:
         self.sessions = 0
         self.tally = _Tally()
 
-    def play(self, session: _PlayedSession) -> None:
+    def play(self, session: PlayedSession) -> None:
         opened = session.opened
         shadow = ShadowDesk(self.desk, self.state, self._exchange_of(opened))
         if self.settings.resumes_killed and self.state.kill.is_killed:
@@ -160,7 +162,7 @@ class _Loop:
         self._settle(shadow, opened)
         stamp = Stamp(opened.session_date, self.rules.contracts_hash, REPLAY_CODE)
         self.sink.commit(shadow.entries, stamp)
-        self.tally.count(shadow.entries)
+        self.tally.count(shadow)
         self.state = shadow.state
         self.bars += session.frame.height
         self.sessions += 1
@@ -173,7 +175,7 @@ class _Loop:
             self.exchange = Exchange(settings, seed=seed, faults=self.settings.faults)
         return self.exchange
 
-    def _play_rows(self, shadow: ShadowDesk, session: _PlayedSession) -> None:
+    def _play_rows(self, shadow: ShadowDesk, session: PlayedSession) -> None:
         """Every bar, or with jumps those that may lead to something and those of an open trade."""
         if not _jumps(self.settings):
             for row in session.rows:
@@ -193,7 +195,7 @@ class _Loop:
             self._play_gap(shadow, session, minute, session.opened.minutes)
 
     def _play_gap(
-        self, shadow: ShadowDesk, session: _PlayedSession, after: int, before: int
+        self, shadow: ShadowDesk, session: PlayedSession, after: int, before: int
     ) -> None:
         """The bars that were left out, while the business is still open."""
         for row in session.between(after, before):
@@ -234,32 +236,28 @@ class _Loop:
 
 
 class _Tally:
-    """Counts what went into the journal, by the first bytes of each decision."""
+    """Counts what was decided and keeps the trades that were closed."""
 
     def __init__(self) -> None:
-        self.heads: Counter[str] = Counter()
+        self.decisions: Counter[tuple[Action, Reason | None]] = Counter()
         self.trades: list[Mapping[str, Any]] = []
         self.equity_usd: dict[date, Decimal] = {}
 
-    def count(self, entries: list[Entry]) -> None:
-        for kind, at, payload, *_ in entries:
-            if kind == Kind.DECISION:
-                self.heads[payload[: payload.index('"cause"')]] += 1
-            elif kind == Kind.TRADE and payload.startswith('{"fact":"TradeClosed"'):
-                self.trades.append({"closed_at": at, **json.loads(payload)})
+    def count(self, shadow: ShadowDesk) -> None:
+        self.decisions.update(shadow.decisions)
+        self.trades += ({"closed_at": e.at, **json.loads(e.payload)} for e in shadow.closed)
 
     def actions(self) -> Mapping[str, int]:
-        return self._by("action")
+        counted: Counter[str] = Counter()
+        for (action, _), count in self.decisions.items():
+            counted[action.value] += count
+        return dict(counted.most_common())
 
     def reasons(self) -> Mapping[str, int]:
-        return self._by("reason")
-
-    def _by(self, name: str) -> Mapping[str, int]:
         counted: Counter[str] = Counter()
-        for head, count in self.heads.items():
-            value = json.loads(head.rstrip(",") + "}")[name]
-            if value is not None:
-                counted[value] += count
+        for (_, reason), count in self.decisions.items():
+            if reason is not None:
+                counted[reason.value] += count
         return dict(counted.most_common())
 
 
@@ -268,9 +266,9 @@ def _jumps(settings: ReplaySettings) -> bool:
     return settings.jumps and settings.recording is Recording.TRADES and not settings.faults.rates
 
 
-def _sessions(
+def played_sessions(
     contexts: pl.DataFrame, bars: pl.DataFrame, rules: Rules, settings: ReplaySettings
-) -> Iterator[_PlayedSession]:
+) -> Iterator[PlayedSession]:
     """The sessions in order, computed a chunk at a time."""
     heights = bars.group_by("session_date", maintain_order=True).len()["len"].to_list()
     start = 0
@@ -283,7 +281,7 @@ def _sessions(
 
 def _played(
     frame: pl.DataFrame, heights: list[int], rules: Rules, settings: ReplaySettings
-) -> Iterator[_PlayedSession]:
+) -> Iterator[PlayedSession]:
     if settings.recording is Recording.FULL:
         frame = journal_text(frame, rules)
     wanted = (
@@ -298,7 +296,7 @@ def _played(
         start += height
         opened = _opened(session, settings)
         rows = by_date.pop(opened.session_date, [])
-        yield _PlayedSession(opened=opened, frame=session, rows=rows)
+        yield PlayedSession(opened=opened, frame=session, rows=rows)
 
 
 def _is_near_an_entry(rules: Rules, window_bars: int) -> pl.Expr:

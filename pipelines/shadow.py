@@ -1,6 +1,6 @@
 """The shell around the desk when its broker is the simulated exchange: replay and OBSERVE."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
@@ -12,10 +12,12 @@ from engine.broker import (
     PlaceBracket,
     PlaceProtection,
 )
+from engine.decision import Action
 from engine.desk import BarClosed, ClockTicked, CommandFailed, Desk, DeskState, Input
 from engine.errors import BrokerTimeout, BrokerUnreachable, HaltDesk
 from engine.exchange import Exchange
-from engine.journal import Entry
+from engine.journal import Entry, Kind
+from engine.ladder import Reason
 from engine.market import MarketRow
 from engine.units import OrderRef
 
@@ -31,6 +33,8 @@ class ShadowDesk:
         self.state = state
         self.exchange = exchange
         self.entries: list[Entry] = []
+        self.decisions: Counter[tuple[Action, Reason | None]] = Counter()
+        self.closed: list[Entry] = []
         self._wants_clock: bool | None = None
 
     @property
@@ -60,8 +64,12 @@ class ShadowDesk:
         step = self.desk.step(self.state, happened)
         self.state = step.state
         self.entries += step.entries
-        if step.commands or not isinstance(happened, BarClosed):
+        decision = step.decision
+        if decision is not None:
+            self.decisions[decision.action, decision.reason] += 1
+        if step.commands or decision is None:
             self._wants_clock = None
+            self.closed += (entry for entry in step.entries if is_closed_trade(entry))
         return step.commands
 
     def _settle(self, commands: tuple[Command, ...], happened: Input) -> None:
@@ -103,6 +111,11 @@ def refs_of(command: Command) -> tuple[OrderRef, ...]:
             return (command.ref,)
         case _:
             return ()
+
+
+def is_closed_trade(entry: Entry) -> bool:
+    """Whether a journal entry tells of the end of a trade."""
+    return entry.kind == Kind.TRADE and entry.payload.startswith('{"fact":"TradeClosed"')
 
 
 def _at(happened: Input) -> datetime:

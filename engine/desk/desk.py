@@ -101,19 +101,19 @@ class Desk:
             decision = decide(row, own, self.rules)
             if decision.action is Action.SKIP:
                 if session.recording is Recording.TRADES:
-                    return Step(state, (), ())
+                    return Step(state, (), (), decision)
                 payload = decision_payload(decision, row, own)
                 record = Entry(Kind.DECISION, row.closes_at, payload, decision_id_of(row))
                 after = DeskState._make((row.closes_at, *state[1:]))
-                return Step(after, (bar_entry(row), record), ())
+                return Step(after, (bar_entry(row), record), (), decision)
         return self._busy_bar(state, row, eqs)
 
     def _busy_bar(self, state: DeskState, row: MarketRow, eqs: float) -> Step:
         turn = Turn(state, self.rules, row.closes_at)
         see_bar(turn, row, eqs)
-        close_bar(turn, row, self._own_view(turn.state, eqs), eqs)
+        decision = close_bar(turn, row, self._own_view(turn.state, eqs), eqs)
         take_care(turn)
-        return turn.done()
+        return turn.done(decision)
 
     def _own_view(self, state: DeskState, eqs: float) -> OwnView:
         """The desk's own half of the ladder, made again only when something of it has changed."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 from engine.broker import (
     BrokerReport,
@@ -78,8 +79,7 @@ class SessionClosed:
     equity_usd: Decimal | None
 
 
-@dataclass(frozen=True, slots=True)
-class BarClosed:
+class BarClosed(NamedTuple):
     """A bar closed, and this is the newest row of the market frame."""
 
     row: MarketRow

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from engine.broker import Command, FlattenPosition, Leg, QueryBroker
+from engine.decision import Decision
 from engine.desk.apply import apply
 from engine.desk.encoding import entry_of
 from engine.desk.facts import Fact, IntentRecorded, TroubleNoted
@@ -20,11 +21,15 @@ ASK_AGAIN: Final = timedelta(seconds=1)
 
 
 class Step(NamedTuple):
-    """What one input leads to: commit the entries durably, then send the commands."""
+    """What one input leads to: commit the entries durably, then send the commands.
+
+    `decision` is that of a closed bar; the others have none.
+    """
 
     state: DeskState
     entries: tuple[Entry, ...]
     commands: tuple[Command, ...]
+    decision: Decision | None = None
 
 
 class Turn:
@@ -85,5 +90,5 @@ class Turn:
         number = self.state.bar_number(self.at)
         self.note(TroubleNoted(at=self.at, trouble=kind, bar_number=number, text=text))
 
-    def done(self) -> Step:
-        return Step(self.state, tuple(self.entries), tuple(self.commands))
+    def done(self, decision: Decision | None = None) -> Step:
+        return Step(self.state, tuple(self.entries), tuple(self.commands), decision)

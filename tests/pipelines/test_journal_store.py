@@ -165,11 +165,12 @@ def test_a_journal_that_is_not_there_says_so(path):
         JournalReader(path)
 
 
-def test_every_commit_is_durable(path):
-    with JournalWriter(path) as writer:
+@pytest.mark.parametrize(("is_durable", "full_or_normal"), [(True, 2), (False, 1)])
+def test_every_commit_is_durable_unless_it_can_be_made_again(path, is_durable, full_or_normal):
+    with JournalWriter(path, is_durable=is_durable) as writer:
         pragmas = [
             writer._connection.execute(f"pragma {name}").fetchone()[0]
             for name in ("journal_mode", "synchronous")
         ]
 
-    assert pragmas == ["wal", 2]
+    assert pragmas == ["wal", full_or_normal]
