@@ -240,15 +240,23 @@ def _tell_bars(wiring: "Wiring", first: date, last: date, screen: Screen) -> Non
 def _tell_session(wiring: "Wiring", session_date: date, screen: Screen) -> None:
     import polars as pl
 
+    from engine.wording import clock_at
+
     symbol = wiring.settings.symbol
     rows = wiring.warehouse.read("decisions", symbol, session_date, session_date)
     screen.say()
     screen.say(f"[bold]What it did on {session_date}[/]")
-    acts = rows.filter(pl.col("action") != "SKIP")
-    for sentence in acts.filter(pl.col("action") != "HOLD")["sentence"]:
+    acts = rows.filter(~pl.col("action").is_in(["SKIP", "HOLD"]))
+    for sentence in acts["sentence"]:
         screen.say(f"  {sentence}")
     if acts.is_empty():
         screen.say("  It did not trade.")
+    fills = wiring.warehouse.read("executions", symbol, session_date, session_date)
+    for fill in fills.iter_rows(named=True):
+        verb = "bought" if fill["side"] > 0 else "sold"
+        price = wiring.rules.instrument.to_points(fill["price_ticks"])
+        when = clock_at(fill["at"], wiring.rules)
+        screen.say(f"  {when} {verb} {fill['quantity']} at {price:,} ({fill['leg']})")
     skips = rows.filter(pl.col("action") == "SKIP")
     reasons = skips.group_by("reason").len("bars").sort("bars", "reason", descending=True)
     screen.table(
