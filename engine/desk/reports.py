@@ -1,5 +1,7 @@
 """What the broker's reports lead to, its whole truth above all."""
 
+from datetime import timedelta
+
 from engine.broker import (
     AccountReported,
     BrokerReport,
@@ -132,7 +134,9 @@ def _enter(turn: Turn, *, is_clean: bool) -> None:
         return
     if state.orders.of(trade.plan.decision_id, Leg.ENTRY):
         return
-    if not is_clean or not state.kill.is_running:
+    life = timedelta(seconds=turn.rules.execution.entry_life_seconds)
+    is_fresh = turn.at - trade.plan.decided_at < life
+    if not (is_clean and is_fresh and state.kill.is_running):
         end_unfilled(turn)
         return
     command = bracket(

@@ -1,0 +1,83 @@
+"""The live path: bars so far in, facts durable, and only then the commands to send.
+
+Everything a live shell does in order is here; the shell adds the waiting and the sending. After a
+restart it is made from the state that the journal folds to, and goes on with the next bar.
+"""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from engine.broker import Command
+from engine.decision import Decision
+from engine.desk import BarClosed, Desk, DeskState, Input, Step
+from engine.journal import Stamp
+from engine.market import MarketRow, market_frame, market_rows
+from engine.narrative import journal_text
+from engine.rules import Rules
+from pipelines.journal_store import JournalWriter
+
+
+class LiveStep:
+    """A desk whose every step is on disk before its commands are returned.
+
+    `contexts` holds the session's row of the context table. Raises `JournalError` when the disk
+    refuses: the state is then as before, and nothing may be sent.
+    """
+
+    def __init__(
+        self,
+        rules: Rules,
+        contexts: pl.DataFrame,
+        writer: JournalWriter,
+        stamp: Stamp,
+        state: DeskState,
+    ) -> None:
+        self.rules = rules
+        self.state = state
+        self.decisions: list[Decision] = []
+        self._desk = Desk(rules)
+        self._contexts = contexts
+        self._writer = writer
+        self._stamp = stamp
+
+    @property
+    def wants_clock(self) -> bool:
+        """Whether time alone may make something due; a tick is cheap, but leaves a record then."""
+        return self._desk.wants_clock(self.state)
+
+    def deliver(self, happened: Input) -> tuple[Command, ...]:
+        """One input: step, commit, and return the commands that may be sent now."""
+        return self._commit(self._desk.step(self.state, happened))
+
+    def close_bars(self, bars: pl.DataFrame) -> tuple[Command, ...]:
+        """The session's checked bars so far: a decision for each one that has none yet.
+
+        Usually that is the newest alone. An entry decided on a bar that is no longer fresh is
+        recorded and not sent.
+        """
+        last_at = self.state.last_bar_at
+        is_new = pl.lit(value=True) if last_at is None else pl.col("closes_at") > last_at
+        commands: list[Command] = []
+        for row in newest_rows(self._contexts, bars, is_new, self.rules):
+            commands += self.deliver(BarClosed(row))
+        return tuple(commands)
+
+    def _commit(self, step: Step) -> tuple[Command, ...]:
+        if step.entries:
+            self._writer.append(step.entries, self._stamp)
+        self.state = step.state
+        if step.decision is not None:
+            self.decisions.append(step.decision)
+        return step.commands
+
+
+def newest_rows(
+    contexts: pl.DataFrame, bars: pl.DataFrame, is_new: pl.Expr, rules: Rules
+) -> Sequence[MarketRow]:
+    """Rows of the new bars with their journal text, computed on all bars of the session so far."""
+    frame = market_frame(contexts, bars, rules)
+    wanted = frame.filter(is_new).height
+    # One row more than wanted: Polars divides a single row by a literal in another way than many.
+    text = journal_text(frame.tail(wanted + 1), rules)
+    return market_rows(text.tail(wanted))
