@@ -93,7 +93,7 @@ Last = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer as one JSON object.")]
 Symbol = Annotated[
-    str | None, typer.Option(help="Instrument; else CREDENCE_SYMBOL.", show_default=False)
+    str | None, typer.Option(metavar="NAME", help="Instrument; else CREDENCE_SYMBOL.")
 ]
 
 
@@ -113,10 +113,10 @@ def _every_call(
 def demo(
     context: typer.Context,
     *,
-    sessions: Annotated[int, typer.Option(min=2, help="Number of sessions to play.")] = 25,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of generated bars and exchange.")] = 7,
+    sessions: Annotated[int, typer.Option(min=2, metavar="N", help="How many sessions.")] = 25,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of bars and exchange.")] = 7,
     source: Annotated[
-        str | None, typer.Option(help="Bars to use; else generator:SEED.", show_default=False)
+        str | None, typer.Option(metavar="SRC", help="Bars to use; else generator:SEED.")
     ] = None,
 ) -> int:
     """Tell the whole story in a scratch home of its own: bars, beliefs, a session, why not."""
@@ -132,7 +132,9 @@ def demo(
 def up(
     context: typer.Context,
     *,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on 127.0.0.1.")] = 3000,
+    port: Annotated[
+        int, typer.Option(min=1, max=65535, metavar="N", help="Port on 127.0.0.1.")
+    ] = 3000,
 ) -> int:
     """Run the Dagster UI, its daemon and its code server on the data home, until Ctrl-C."""
     from pipelines.commands.screen import Screen
@@ -187,7 +189,9 @@ def replay(
     ] = Decimal(10_000),
     journal: Annotated[
         JournalSize,
-        typer.Option(help="Record every bar, or only what trades touch and limits change."),
+        typer.Option(
+            metavar="full|trades", help="Record every bar, or only what trades and limits touch."
+        ),
     ] = JournalSize.FULL,
     as_json: AsJson = False,
     digest: Annotated[
@@ -298,9 +302,9 @@ def bench(
     as_json: AsJson = False,
 ) -> int:
     """Measure what the README states, each in a process of its own."""
-    from pipelines.commands.bench import run_bench
+    from pipelines.commands.bench import FULL, QUICK, run_bench
 
-    return run_bench(quick=quick, checks=check, as_json=as_json)
+    return run_bench(QUICK if quick else FULL, checks=check, as_json=as_json)
 
 
 def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> int:

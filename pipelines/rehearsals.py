@@ -5,17 +5,14 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Final
 
 import polars as pl
 
 from engine.journal import Broken, Event, Kind, Verified
 from engine.rules import Rules
-from pipelines.journal_sink import StoredSink
+from pipelines.journal_files import write_fresh_journal
 from pipelines.journal_store import JournalReader
 from pipelines.replay import ReplaySettings, replay
-
-SIDE_FILES: Final = ("", "-wal", "-shm", ".lock")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,16 +46,12 @@ class StoredRehearsals:
     ) -> RehearsedSession:
         """Play one session; its journal takes the place of an earlier one when it is whole."""
         path = self.path(session_date)
-        aside = path.with_suffix(".aside")
-        _remove(aside)
-        sink = StoredSink(aside)
-        try:
-            settings = ReplaySettings(equity_usd=equity_usd, seed=seed)
-            result = replay(contexts, bars, self.rules, settings, sink=sink)
-        finally:
-            sink.close()
-        _remove(path)
-        aside.replace(path)
+        settings = ReplaySettings(equity_usd=equity_usd, seed=seed)
+        result = write_fresh_journal(
+            path,
+            self.folder.parent / ".aside",
+            lambda sink: replay(contexts, bars, self.rules, settings, sink=sink),
+        )
         return RehearsedSession(
             journal=path,
             digest=result.digest,
@@ -81,8 +74,3 @@ class StoredRehearsals:
         """The journal of one session's rehearsal."""
         symbol = self.rules.instrument.symbol
         return self.folder / "rehearsals" / symbol / f"{session_date}.sqlite"
-
-
-def _remove(journal: Path) -> None:
-    for suffix in SIDE_FILES:
-        journal.with_name(journal.name + suffix).unlink(missing_ok=True)

@@ -28,10 +28,14 @@ from engine.market import market_frame
 from engine.narrative import journal_text
 from engine.rules import Rules
 from pipelines.journal_store import JournalReader, journal_paths
+from pipelines.storage import DuckWarehouse
 from pipelines.wiring import Wiring
 
 CHUNK_SESSIONS: Final = 64
 """Sessions recomputed at once; bounds the memory of a verification over years."""
+
+PATIENCE_SECONDS: Final = 3.0
+"""How long a person is kept waiting for a warehouse that a run is writing to."""
 
 _PER_BAR: Final = (Kind.BAR, Kind.DECISION)
 
@@ -287,7 +291,8 @@ def _compared(table: str, stored: pl.DataFrame, again: pl.DataFrame) -> Finding:
 
 def _desk_table_finding(table: str, wiring: Wiring, session_date: date | None) -> Finding:
     first, last = session_date or date.min, session_date or date.max
-    rows = wiring.warehouse.read(table, wiring.settings.symbol, first, last)
+    warehouse = DuckWarehouse(home=wiring.home, patience_seconds=PATIENCE_SECONDS)
+    rows = warehouse.read(table, wiring.settings.symbol, first, last)
     try:
         validate(table, rows)
     except SchemaError as error:

@@ -1,0 +1,258 @@
+"""`credence bench`: what the README states, measured here, each run in a process of its own."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import Any, Final
+
+from contracts import load_rules
+from contracts.calendar import sessions_between
+from pipelines.commands.exits import Exit
+from pipelines.commands.screen import Advance, Screen
+from pipelines.measurements import ONE_CORE, BenchBars, Numbers
+from pipelines.storage import Home, ParquetStore
+
+FIRST_DATE: Final = date(2014, 1, 2)
+LAST_DATE: Final = date(2025, 12, 31)
+RUN_SECONDS_MAX: Final = 600
+STATUS_SESSIONS: Final = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """How much is measured: sessions of the year-long and the long market, and runs of each."""
+
+    sessions: int
+    long_sessions: int
+    runs: int
+    short_runs: int
+
+
+FULL: Final = Scale(sessions=643, long_sessions=2_572, runs=3, short_runs=7)
+"""A little over 250,000 and 1,000,000 bars; early closes are shorter."""
+
+QUICK: Final = Scale(sessions=64, long_sessions=256, runs=1, short_runs=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One number of the table, what it should be, and how it is read."""
+
+    key: str
+    words: str
+    unit: str
+    target: float
+    is_floor: bool
+
+    def is_met(self, value: float) -> bool:
+        return value >= self.target if self.is_floor else value <= self.target
+
+
+def _floor(key: str, words: str, unit: str, target: float) -> Target:
+    return Target(key=key, words=words, unit=unit, target=target, is_floor=True)
+
+
+def _ceiling(key: str, words: str, unit: str, target: float) -> Target:
+    return Target(key=key, words=words, unit=unit, target=target, is_floor=False)
+
+
+TARGETS: Final = (
+    _floor("market_frame_bars_per_second", "market columns", "bars/s", 400_000),
+    _floor("replay_full_bars_per_second", "replay, every bar journalled, 1 core", "bars/s", 40_000),
+    _floor("replay_trades_bars_per_second", "replay, trades only, 1 core", "bars/s", 100_000),
+    _floor("replay_trades_long_ratio", "  its speed over four times the bars", "×", 0.9),
+    _ceiling("replay_trades_long_peak_rss_mb", "  its memory then, at most", "MB", 1_024),
+    _ceiling("live_step_ms_p50", "live bar to durable decision, median", "ms", 10),
+    _ceiling("live_step_ms_p99", "live bar to durable decision, p99", "ms", 25),
+    _floor("digests_equal", "digest equal in two processes", "1 = yes", 1),
+    _ceiling("import_engine_seconds", "import of the engine", "s", 1.0),
+    _ceiling("status_seconds", "credence status", "s", 1.5),
+)
+
+
+def run_bench(scale: Scale, *, checks: bool, as_json: bool) -> int:
+    """Measure everything and print it; `NO` only when asked to check and a target is missed."""
+    screen = Screen.of_process()
+    with (
+        TemporaryDirectory(prefix="credence-bench-") as scratch,
+        screen.progress("measuring", _steps(scale)) as advance,
+    ):
+        runs = _measure(Path(scratch), scale, advance)
+    rows = [_row(target, runs[target.key]) for target in TARGETS]
+    if as_json:
+        answer = {"machine": _machine(), "is_full": scale == FULL, "measurements": rows}
+        screen.json(answer)
+    else:
+        _show(screen, rows, is_full=scale == FULL)
+    missed = [row["key"] for row in rows if not row["passed"]]
+    return Exit.NO if checks and missed else Exit.DONE
+
+
+def _steps(scale: Scale) -> int:
+    return 1 + 5 * scale.runs + 2 + 2 * scale.short_runs
+
+
+def _measure(scratch: Path, scale: Scale, advance: Advance) -> Mapping[str, Sequence[float]]:
+    """Every run of every number, by key."""
+    market, long_market, home = scratch / "market", scratch / "long", scratch / "home"
+    _prepare(market, long_market, home, scale)
+    advance("bars generated")
+
+    def runs_of(name: str, folder: Path, count: int) -> list[Numbers]:
+        return [_worker(name, folder, advance) for _ in range(count)]
+
+    frame = runs_of("market_frame", market, scale.runs)
+    full = runs_of("replay_full", market, scale.runs)
+    trades = runs_of("replay_trades", market, scale.runs)
+    long_trades = runs_of("replay_trades", long_market, scale.runs)
+    live = runs_of("live_step", market, scale.runs)
+    digests = {str(run["digest"]) for run in runs_of("digest", market, 2)}
+    usual = median(_column(trades, "bars_per_second"))
+    engine = "import engine.desk, engine.market, engine.narrative"
+    status = ["-m", "pipelines.cli", "status"]
+    return {
+        "market_frame_bars_per_second": _column(frame, "bars_per_second"),
+        "replay_full_bars_per_second": _column(full, "bars_per_second"),
+        "replay_trades_bars_per_second": _column(trades, "bars_per_second"),
+        "replay_trades_long_ratio": [
+            speed / usual for speed in _column(long_trades, "bars_per_second")
+        ],
+        "replay_trades_long_peak_rss_mb": _column(long_trades, "peak_rss_mb"),
+        "live_step_ms_p50": _column(live, "ms_p50"),
+        "live_step_ms_p99": _column(live, "ms_p99"),
+        "digests_equal": [float(len(digests) == 1)],
+        "import_engine_seconds": _timed(["-c", engine], home, scale.short_runs, advance),
+        "status_seconds": _timed(status, home, scale.short_runs, advance),
+    }
+
+
+def _column(runs: Sequence[Numbers], name: str) -> list[float]:
+    return [float(run[name]) for run in runs]
+
+
+def _prepare(market: Path, long_market: Path, home: Path, scale: Scale) -> None:
+    """Generated bars for the workers, and a home with some sessions for `status`."""
+    rules = load_rules()
+    sessions = sessions_between(FIRST_DATE, LAST_DATE, rules.session)[: scale.long_sessions]
+    bars = BenchBars.generated(sessions, rules)
+    bars.store(long_market)
+    few = bars.first(scale.sessions)
+    few.store(market)
+    store = ParquetStore(home=Home(root=home))
+    for (day,), rows in (
+        few.first(STATUS_SESSIONS).bars.partition_by("session_date", as_dict=True).items()
+    ):
+        store.write("bars", rows, symbol=rules.instrument.symbol, session_date=day)
+
+
+def _worker(name: str, folder: Path, advance: Advance) -> Numbers:
+    threads = {"POLARS_MAX_THREADS": "1"} if name in ONE_CORE else {}
+    command = [sys.executable, "-m", "pipelines.measurements", name, str(folder)]
+    done = _run(command, os.environ | threads)
+    advance(name.replace("_", " "))
+    numbers: Numbers = json.loads(done.stdout)
+    return numbers
+
+
+def _timed(arguments: list[str], home: Path, runs: int, advance: Advance) -> list[float]:
+    """Wall-clock seconds of a fresh interpreter with these arguments."""
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("CREDENCE_")
+    } | {"CREDENCE_HOME": str(home)}
+    seconds = []
+    for _ in range(runs):
+        started = perf_counter()
+        _run([sys.executable, *arguments], environment)
+        seconds.append(perf_counter() - started)
+        advance(arguments[-1])
+    return seconds
+
+
+def _run(command: list[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[bytes]:
+    done = subprocess.run(  # noqa: S603 - our own interpreter and modules
+        command, capture_output=True, env=environment, timeout=RUN_SECONDS_MAX, check=False
+    )
+    if done.returncode:
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise OSError(done.returncode, f"{' '.join(command[1:])} failed: {' '.join(last)}")
+    return done
+
+
+def _row(target: Target, runs: Sequence[float]) -> Mapping[str, Any]:
+    value = median(runs)
+    return {
+        "key": target.key,
+        "words": target.words,
+        "value": value,
+        "unit": target.unit,
+        "target": target.target,
+        "at_least": target.is_floor,
+        "passed": target.is_met(value),
+        "runs": list(runs),
+    }
+
+
+def _machine() -> Mapping[str, Any]:
+    return {
+        "cores": len(os.sched_getaffinity(0)),
+        "cpu": _cpu_name(),
+        "python": platform.python_version(),
+        "polars": version("polars"),
+        "system": platform.platform(terse=True),
+    }
+
+
+def _cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _show(screen: Screen, rows: Sequence[Mapping[str, Any]], *, is_full: bool) -> None:
+    machine = _machine()
+    screen.say(
+        f"{machine['cores']} cores of {machine['cpu']}, Python {machine['python']}, "
+        f"Polars {machine['polars']}"
+        + ("" if is_full else "; of few bars, which understates speed")
+    )
+    screen.table(
+        "Measured, medians",
+        ("what", "measured", "target", "unit", "met", "runs", "spread"),
+        [_cells(row) for row in rows],
+        numbers=("measured", "target", "runs"),
+    )
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[object, ...]:
+    text: Callable[[float], str] = _whole if row["target"] >= 100 else _fine
+    sign = "≥" if row["at_least"] else "≤"
+    spread = f"{text(min(row['runs']))} to {text(max(row['runs']))}" if row["runs"][1:] else ""
+    shown = f"{sign} {text(row['target'])}"
+    return (
+        row["words"],
+        text(row["value"]),
+        shown,
+        row["unit"],
+        row["passed"],
+        len(row["runs"]),
+        spread,
+    )
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _fine(value: float) -> str:
+    return f"{value:,.2f}"
