@@ -4,7 +4,6 @@ A record is an object of its fields in the order of its class, led by the class'
 ISO 8601, money is text, enums are their values, floats keep every bit.
 """
 
-import json
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime
@@ -13,6 +12,8 @@ from enum import Enum
 from functools import lru_cache
 from types import UnionType
 from typing import Any, Final, Union, cast, get_args, get_origin, get_type_hints
+
+import orjson
 
 from engine.errors import JournalError
 
@@ -24,7 +25,7 @@ def to_json(record: object, *, without: str = "") -> str:
     """Canonical text of a dataclass; one of its own fields may be left out."""
     plain = _record(record)
     plain.pop(without, None)
-    return json.dumps(plain, separators=(",", ":"), ensure_ascii=False)
+    return orjson.dumps(plain).decode()
 
 
 def _record(record: object) -> dict[str, Any]:
@@ -73,7 +74,7 @@ class Reader:
 
         Raises `JournalError` for a class or field this version does not know.
         """
-        return self._record(json.loads(text), given)
+        return self._record(orjson.loads(text), given)
 
     def _record(self, plain: dict[str, Any], given: Mapping[str, object]) -> Any:
         name = plain.pop(TYPE, None)

@@ -5,9 +5,10 @@ adds what depends on us. An entry needs every layer's yes. Nothing of our own ca
 into a yes, which is why a bar without `may_enter` needs no full ladder while the desk is quiet.
 """
 
-import json
 from enum import StrEnum
 from typing import Final, NamedTuple
+
+import orjson
 
 from engine.ladder import LADDER, LAYER, PASSED, STEP, Reason
 from engine.market import MarketRow, Setup
@@ -204,4 +205,4 @@ def _rounded(fields: dict[str, object]) -> dict[str, object]:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"))
+    return orjson.dumps(value).decode()

@@ -4,9 +4,11 @@ Sessions are computed a chunk at a time and journalled one transaction each. Ord
 close of a bar meet the next one; the clock ticks at bar closes, and only while something is open.
 """
 
+import gc
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -106,14 +108,27 @@ def replay(
     holds the beginning of this replay, it goes on from the last session that ended flat there.
     """
     started = perf_counter()
-    loop = _Loop(rules, settings, sink or MemorySink())
-    if loop.last_date is not None:
-        bars = bars.filter(pl.col("session_date") > loop.last_date)
-    for session in played_sessions(contexts, bars, rules, settings):
-        loop.play(session)
-        if progress is not None:
-            progress(session.opened.session_date, loop.bars)
+    with _collector_at_rest():
+        loop = _Loop(rules, settings, sink or MemorySink())
+        if loop.last_date is not None:
+            bars = bars.filter(pl.col("session_date") > loop.last_date)
+        for session in played_sessions(contexts, bars, rules, settings):
+            loop.play(session)
+            if progress is not None:
+                progress(session.opened.session_date, loop.bars)
     return loop.result(perf_counter() - started)
+
+
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """No cycle collection meanwhile: the loop makes no cycles, and a pass walks all its rows."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +164,9 @@ class _Loop:
 
     def play(self, session: PlayedSession) -> None:
         opened = session.opened
-        shadow = ShadowDesk(self.desk, self.state, self._exchange_of(opened))
+        has_clock = bool(self.settings.faults.rates)
+        exchange = self._exchange_of(opened)
+        shadow = ShadowDesk(self.desk, self.state, exchange, has_clock=has_clock)
         if self.settings.resumes_killed and self.state.kill.is_killed:
             reason = "looked at overnight, as this replay was asked to assume"
             resume = OperatorCommanded(
@@ -182,14 +199,16 @@ class _Loop:
                 shadow.play_bar(row)
             return
         kill_below = self.rules.constitution.dvs_kill_below
+        enters_from = self.desk.enters_from(shadow.state)
         minute = -1
         for row in session.rows:
-            if not shadow.is_idle:
-                if row.minute > minute + 1:
-                    self._play_gap(shadow, session, minute, row.minute)
+            may_enter = row.may_enter and enters_from is not None and row.closes_at >= enters_from
+            is_idle = shadow.is_idle
+            if not is_idle and row.minute > minute + 1:
+                self._play_gap(shadow, session, minute, row.minute)
+            if not is_idle or may_enter or row.dvs < kill_below:
                 shadow.play_bar(row)
-            elif row.may_enter or row.dvs < kill_below:
-                shadow.play_bar(row)
+                enters_from = self.desk.enters_from(shadow.state)
             minute = row.minute
         if not shadow.is_idle:
             self._play_gap(shadow, session, minute, session.opened.minutes)
@@ -270,33 +289,35 @@ def played_sessions(
     contexts: pl.DataFrame, bars: pl.DataFrame, rules: Rules, settings: ReplaySettings
 ) -> Iterator[PlayedSession]:
     """The sessions in order, computed a chunk at a time."""
-    heights = bars.group_by("session_date", maintain_order=True).len()["len"].to_list()
+    first_bars = bars.group_by("session_date", maintain_order=True)
+    sessions = first_bars.agg(pl.first("symbol", "opens_at", "minute"), pl.len().alias("height"))
+    minutes = contexts.select("session_date", "symbol", "session_minutes")
+    known = sessions.join(minutes, on=["session_date", "symbol"], how="left", maintain_order="left")
     start = 0
-    for first in range(0, len(heights), settings.chunk_sessions):
-        chunk = heights[first : first + settings.chunk_sessions]
-        frame = market_frame(contexts, bars.slice(start, sum(chunk)), rules)
-        start += sum(chunk)
+    for chunk in known.iter_slices(settings.chunk_sessions):
+        height = int(chunk["height"].sum())
+        frame = market_frame(contexts, bars.slice(start, height), rules)
+        start += height
         yield from _played(frame, chunk, rules, settings)
 
 
 def _played(
-    frame: pl.DataFrame, heights: list[int], rules: Rules, settings: ReplaySettings
+    frame: pl.DataFrame, sessions: pl.DataFrame, rules: Rules, settings: ReplaySettings
 ) -> Iterator[PlayedSession]:
     if settings.recording is Recording.FULL:
         frame = journal_text(frame, rules)
-    wanted = (
-        frame.filter(_is_near_an_entry(rules, settings.window_bars)) if _jumps(settings) else frame
-    )
+    near = _is_near_an_entry(rules, settings.window_bars)
     by_date: dict[date, list[MarketRow]] = {}
-    for row in market_rows(wanted):
+    for row in market_rows(frame.filter(near) if _jumps(settings) else frame):
         by_date.setdefault(row.session_date, []).append(row)
     start = 0
-    for height in heights:
-        session = frame.slice(start, height)
-        start += height
-        opened = _opened(session, settings)
-        rows = by_date.pop(opened.session_date, [])
-        yield PlayedSession(opened=opened, frame=session, rows=rows)
+    for session in sessions.iter_rows(named=True):
+        yield PlayedSession(
+            opened=_opened(session, settings),
+            frame=frame.slice(start, session["height"]),
+            rows=by_date.pop(session["session_date"], []),
+        )
+        start += session["height"]
 
 
 def _is_near_an_entry(rules: Rules, window_bars: int) -> pl.Expr:
@@ -306,17 +327,15 @@ def _is_near_an_entry(rules: Rules, window_bars: int) -> pl.Expr:
     return lately.over("session_date") == 1
 
 
-def _opened(session: pl.DataFrame, settings: ReplaySettings) -> SessionOpened:
+def _opened(session: Mapping[str, Any], settings: ReplaySettings) -> SessionOpened:
     """The session as its first bar and its context describe it."""
-    names = ("session_date", "symbol", "opens_at", "minute", "session_minutes")
-    first = session.select(names).row(0, named=True)
-    opens_at: datetime = first["opens_at"] - timedelta(minutes=first["minute"])
+    opens_at: datetime = session["opens_at"] - timedelta(minutes=session["minute"])
     return SessionOpened(
         at=opens_at,
-        session_date=first["session_date"],
-        symbol=first["symbol"],
+        session_date=session["session_date"],
+        symbol=session["symbol"],
         opens_at=opens_at,
-        closes_at=opens_at + timedelta(minutes=first["session_minutes"]),
+        closes_at=opens_at + timedelta(minutes=session["session_minutes"]),
         mode=settings.mode,
         recording=settings.recording,
         standings=settings.standings,

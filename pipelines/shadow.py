@@ -26,10 +26,17 @@ COMMANDS_MAX: Final = 1_000
 
 
 class ShadowDesk:
-    """A desk whose orders go to a simulated exchange; its facts pile up in `entries`."""
+    """A desk whose orders go to a simulated exchange; its facts pile up in `entries`.
 
-    def __init__(self, desk: Desk, state: DeskState, exchange: Exchange) -> None:
+    Without a clock nothing is asked again and nothing expires by our own hand: right for an
+    exchange without faults, which answers every command at once and ends every order in time.
+    """
+
+    def __init__(
+        self, desk: Desk, state: DeskState, exchange: Exchange, *, has_clock: bool = True
+    ) -> None:
         self.desk = desk
+        self._has_clock = has_clock
         self.state = state
         self.exchange = exchange
         self.entries: list[Entry] = []
@@ -47,7 +54,9 @@ class ShadowDesk:
     def play_bar(self, row: MarketRow) -> None:
         """One closed bar: first what it did at the exchange, then the clock, then the decision."""
         if not self.is_idle:
-            self.deliver([*self.exchange.on_bar(row), ClockTicked(at=row.closes_at)])
+            self.deliver(self.exchange.on_bar(row))
+            if self._has_clock:
+                self.deliver((ClockTicked(at=row.closes_at),))
         self.deliver((BarClosed(row),))
 
     def deliver(self, inputs: Iterable[Input]) -> None:

@@ -1,7 +1,7 @@
 """The step: one input in, facts and commands out. The shell commits the facts before it sends."""
 
-from datetime import datetime
-from typing import assert_never
+from datetime import UTC, datetime
+from typing import Final, assert_never
 
 from engine.decision import Action, decide, decision_payload
 from engine.desk.bars import bar_entry, close_bar, decision_id_of, is_quality_news, see_bar
@@ -26,12 +26,13 @@ from engine.desk.turn import Step, Turn
 from engine.errors import InputRefused
 from engine.journal import Entry, Kind
 from engine.kill import KillCause, KillEvent, KillState, change, why_not_resume
-from engine.ladder import Reason
+from engine.ladder import STEP, Reason
 from engine.market import MarketRow
 from engine.own_view import OwnFacts, OwnView, own_view
 from engine.rules import Rules
 from engine.trade import ExitKind
 
+_ALWAYS: Final = datetime.min.replace(tzinfo=UTC)
 _LOCKS = {KillState.KILLED: Reason.KILL_SWITCH_ACTIVE, KillState.HALTED: Reason.HALTED}
 
 
@@ -80,6 +81,18 @@ class Desk:
     def wants_clock(self, state: DeskState) -> bool:
         """Whether the desk waits for something that time alone may bring about."""
         return is_due(state)
+
+    def enters_from(self, state: DeskState) -> datetime | None:
+        """From when on a bar could be an entry if nothing else happens; null for not this session.
+
+        What heals with time alone, the cooldown and the EQS, is left to the decision.
+        """
+        if state.kill.is_killed:
+            return None
+        own = self._own_view(state, 1.0)
+        if own.words.keys() - {STEP[Reason.COOLDOWN_ACTIVE]}:
+            return None
+        return own.cooldown_ends_at or _ALWAYS
 
     def _bar(self, state: DeskState, row: MarketRow) -> Step:
         """A closed bar; one that was seen before, or comes late, leaves no second record."""

@@ -1,9 +1,10 @@
 """Facts into journal entries and events back into facts."""
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
+
+import orjson
 
 from engine.broker import (
     AccountReported,
@@ -93,7 +94,7 @@ def fact_of(event: Event) -> Fact | None:
 
 def bar_seen(at: datetime, bar_json: str) -> BarSeen:
     """What an open trade remembers of a journalled bar."""
-    bar = json.loads(bar_json)
+    bar = orjson.loads(bar_json)
     return BarSeen(
         at=at,
         high_ticks=bar["high_ticks"],

@@ -1,6 +1,7 @@
 """What the broker's reports lead to, its whole truth above all."""
 
 from datetime import timedelta
+from typing import assert_never
 
 from engine.broker import (
     AccountReported,
@@ -37,7 +38,11 @@ def hear(turn: Turn, report: BrokerReport) -> None:
     match report:
         case OrderReported():
             _hear_order(turn, report)
-        case ExecutionReported() | CommissionReported() | AccountReported():
+            follow(turn)
+        case ExecutionReported():
+            turn.note(report)
+            follow(turn)
+        case CommissionReported() | AccountReported():
             turn.note(report)
         case PositionReported():
             turn.note(report)
@@ -49,7 +54,8 @@ def hear(turn: Turn, report: BrokerReport) -> None:
             _hear_connection(turn, report)
         case BrokerSnapshot():
             _hear_snapshot(turn, report)
-    follow(turn)
+        case _:
+            assert_never(report)
 
 
 def _hear_order(turn: Turn, report: OrderReported) -> None:
