@@ -90,13 +90,19 @@ def dvs(
         "session_date", "below_entry_share", "below_kill_share"
     ).row(0)
     of_worst = pl.col("session_date") == worst_date
+    doubtful = rows.filter(of_worst & (pl.col("dvs") < 1.0))
+    pictures = (
+        {"worst_session": _picture(bars.filter(of_worst), rows.filter(of_worst), rules)}
+        if doubtful.height
+        else {}
+    )
     return dg.AssetCheckResult(
         passed=share <= DOUBTFUL_SHARE_MAX and below_kill == 0.0,
         description=f"worst session {worst_date}: {share:.1%} of its bars below the entry gate "
         f"{rules.constitution.dvs_entry_min} (at most {DOUBTFUL_SHARE_MAX:.0%} may be), "
         f"{below_kill:.1%} below the kill line; worst bar {_worst_bar(rows)}",
         metadata={
-            "worst_session": _picture(bars.filter(of_worst), rows.filter(of_worst), rules),
+            **pictures,
             "sessions": told.table(worst.head(20)),
             "events": told.table(event_counts(rows)),
             **{name: round(worst[name][0], 6) for name in numbers(rules)},

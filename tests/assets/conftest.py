@@ -1,0 +1,33 @@
+"""One generated market, made once through the jobs a person would run."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+from lineage import FIRST_DAY, LAST_DAY, Lineage
+
+
+@pytest.fixture(scope="session")
+def pristine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lineage]:
+    """A home that nobody changes."""
+    with closing(Lineage(tmp_path_factory.mktemp("pristine") / "home")) as lineage:
+        assert lineage.run("market_day", FIRST_DAY, LAST_DAY).success
+        assert lineage.run("rehearse_session", LAST_DAY).success
+        yield lineage
+
+
+@pytest.fixture
+def damaged(pristine: Lineage, tmp_path: Path) -> Iterator[Lineage]:
+    """A copy of that home, to plant a fault in."""
+    with closing(pristine.copied_to(tmp_path / "damaged")) as lineage:
+        yield lineage
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Callable[..., Lineage]]:
+    """Empty homes: the name of the folder and the source of its bars."""
+    with ExitStack() as stack:
+        yield lambda name, source="generator:7": stack.enter_context(
+            closing(Lineage(tmp_path / name, source))
+        )
