@@ -40,9 +40,9 @@ def dagster_home_of(home: Path) -> Path:
 
 
 def has_instance(home: Path) -> bool:
-    """Whether an instance of this home has ever been opened: its storage is there."""
+    """Whether an instance of this home has ever been opened: its history is there."""
     folder = dagster_folder_of(home)
-    return (folder / INSTANCE_FILE.name).is_file() and (folder / "storage").is_dir()
+    return (folder / INSTANCE_FILE.name).is_file() and (folder / "history").is_dir()
 
 
 def lock_of(dagster_home: Path) -> FileLock:

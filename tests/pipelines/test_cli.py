@@ -1,0 +1,330 @@
+"""The program itself: usage, exit codes, messages, and `credence status`."""
+
+import os
+import subprocess
+import sys
+import time
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+from command_line import copied, credence
+
+from contracts import contracts_hash
+from engine.desk import fact_of, fold
+from engine.desk.encoding import entry_of
+from engine.errors import CredenceError, JournalError, SchemaError, StorageFull
+from engine.journal import Kind, Stamp
+from engine.kill import FlatVerified, KillCause, KillEvent, KillState, KillSwitch, change
+from pipelines.commands.exits import Exit, ending_of
+from pipelines.commands.status import kill_switch_of
+from pipelines.dagster_home import dagster_folder_of, lock_of
+from pipelines.journal_store import JournalReader, JournalWriter
+from pipelines.settings import Settings
+from pipelines.wiring import Wiring
+
+COMMANDS = (
+    "demo",
+    "up",
+    "ingest",
+    "replay",
+    "status",
+    "verify",
+    "journal",
+    "fit-beliefs",
+    "bench",
+)
+NOON = datetime(2025, 1, 2, 17, 0, tzinfo=UTC)
+
+
+def test_a_bare_call_lists_the_commands_and_is_wrong_usage(tmp_path: Path) -> None:
+    ended = credence(tmp_path)
+
+    assert ended.code == Exit.USAGE
+    assert all(f" {name} " in ended.out + ended.err for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str, tmp_path: Path) -> None:
+    ended = credence(tmp_path, name, "--help")
+
+    assert ended.code == Exit.DONE
+    assert f"credence {name}" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("trade",), "No such command 'trade'"),
+        (("status", "--verbose"), "No such option: --verbose"),
+        (("ingest",), "Missing argument 'SRC'"),
+        (("ingest", "generator:7", "--from", "2025-13-01"), "'2025-13-01' does not match"),
+        (("replay", "--equity", "-3"), "expected an amount above 0 in US dollars, got '-3'"),
+        (("replay", "--equity", "lots"), "expected an amount above 0 in US dollars, got 'lots'"),
+        (("replay", "--journal", "some"), "'some' is not"),
+        (("journal",), "Missing argument 'DATE'"),
+        (("journal", "2025-01-02", "--at", "24:99"), "'24:99' does not match"),
+        (("up", "--port", "99999"), "less than or equal to 65535"),
+        (("demo", "--sessions", "1"), "greater than or equal to 2"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2_and_says_what_is_wrong(
+    arguments: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    ended = credence(tmp_path, *arguments)
+
+    assert ended.code == Exit.USAGE
+    assert said in " ".join(ended.err.replace("│", " ").split())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_misspelt_setting_is_refused_with_the_nearest_one(tmp_path: Path) -> None:
+    ended = credence(tmp_path, "status", sorce="lean:bars")
+
+    assert ended.code == Exit.USAGE
+    assert "CREDENCE_SORCE: no such setting; did you mean CREDENCE_SOURCE?" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (SchemaError("column x"), Exit.USAGE, "column x"),
+        (StorageFull("no room"), Exit.OUTSIDE, "no room"),
+        (JournalError("broken"), Exit.OUTSIDE, "broken"),
+        (CredenceError("other"), Exit.OUTSIDE, "other"),
+        (PermissionError(13, "Permission denied", "/x"), Exit.OUTSIDE, "/x: the system refused"),
+        (ZeroDivisionError("by zero"), Exit.OUTSIDE, "unexpected ZeroDivisionError: by zero"),
+    ],
+)
+def test_every_error_has_its_exit_code_and_one_message(
+    error: Exception, code: Exit, said: str
+) -> None:
+    ended = ending_of(error)
+
+    assert ended[0] == code
+    assert said in ended[1]
+
+
+def test_an_unforeseen_error_says_how_to_learn_more() -> None:
+    assert "credence --traceback" in ending_of(ZeroDivisionError("by zero"))[1]
+
+
+def test_a_traceback_is_shown_on_request_only(tmp_path: Path) -> None:
+    quiet = credence(tmp_path, "ingest", "teletype:1")
+    loud = credence(tmp_path, "--traceback", "ingest", "teletype:1")
+
+    assert (quiet.code, loud.code) == (Exit.USAGE, Exit.USAGE)
+    assert "Traceback" not in quiet.err
+    assert "Traceback" in loud.err
+    assert quiet.err.startswith("error: expected a source, one of generator:SEED")
+
+
+def test_a_home_that_is_a_file_is_the_outside_worlds_fault(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.write_text("not a folder")
+
+    ended = credence(home, "ingest", "generator:7", "--from", "2025-01-02", "--to", "2025-01-02")
+
+    assert ended.code == Exit.OUTSIDE
+    assert str(home) in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_the_status_of_an_empty_home_says_how_to_begin_and_creates_nothing(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "new"
+
+    ended = credence(home, "status")
+
+    assert ended.code == Exit.DONE
+    assert "Nothing is stored yet" in ended.out
+    assert "credence ingest generator:7" in ended.out
+    assert not home.exists()
+
+
+def test_the_status_counts_what_is_stored(replayed_home: Path) -> None:
+    answer = credence(replayed_home, "status", "--json").json
+
+    head = JournalReader(replayed_home / "journals" / "replay-MES.sqlite").head()
+    assert list(answer) == [
+        "version",
+        "home",
+        "symbol",
+        "source",
+        "contracts_hash",
+        "dagster",
+        "desk",
+        "tables",
+        "warehouse_bytes",
+        "journals",
+    ]
+    assert answer["contracts_hash"] == contracts_hash()
+    assert answer["tables"] == [
+        {
+            "table": table,
+            "sessions": 6,
+            "first_session_date": "2025-01-02",
+            "last_session_date": "2025-01-10",
+        }
+        for table in ("bars", "rejected_bars")
+    ]
+    assert answer["journals"] == [
+        {
+            "name": "journals/replay-MES.sqlite",
+            "others": 0,
+            "events": head.seq,
+            "last_at": "2025-01-10T21:05:00.000000+00:00",
+            "last_kind": "session",
+            "last_session_date": "2025-01-10",
+            "problem": None,
+        }
+    ]
+    assert answer["desk"]["state"] == "running"
+
+
+def test_the_status_shows_the_same_to_a_person(replayed_home: Path) -> None:
+    ended = credence(replayed_home, "status")
+
+    assert "2025-01-10 16:05:00 ET" in ended.out
+    assert "not running; start it with: credence up" in ended.out
+    assert ended.err == ""
+
+
+def test_the_status_of_rehearsals_is_one_line_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "journals" / "rehearsals" / "MES"
+    for day in (date(2025, 1, 2), date(2025, 1, 3)):
+        _write_kill(folder / f"{day}.sqlite", day)
+
+    answer = credence(tmp_path, "status", "--json").json
+
+    assert [each["others"] for each in answer["journals"]] == [1]
+
+
+def test_a_damaged_journal_does_not_hide_the_others(replayed_home: Path, tmp_path: Path) -> None:
+    home = copied(replayed_home, tmp_path / "home")
+    (home / "journals" / "garbage.sqlite").write_bytes(b"this is no database" * 1_000)
+
+    ended = credence(home, "status", "--json")
+
+    problems = {each["name"]: each["problem"] for each in ended.json["journals"]}
+    assert ended.code == Exit.DONE
+    assert problems == {
+        "journals/garbage.sqlite": "file is not a database",
+        "journals/replay-MES.sqlite": None,
+    }
+    assert ended.json["desk"]["journal"] == "journals/replay-MES.sqlite"
+
+
+def test_the_status_of_a_killed_desk_is_that_of_its_own_fold(tmp_path: Path) -> None:
+    path = tmp_path / "journals" / "replay-MES.sqlite"
+    _write_kill(path, NOON.date())
+
+    ended = credence(tmp_path, "status", "--json")
+
+    reader = JournalReader(path)
+    rules = Wiring(settings=Settings(home=tmp_path)).rules
+    assert kill_switch_of(reader) == fold(map(fact_of, reader.events()), rules).kill
+    assert ended.json["desk"] == {
+        "state": "killed",
+        "cause": "data_quality",
+        "text": "DVS 0.10 is below 0.3",
+        "since": "2025-01-02T17:00:00+00:00",
+        "is_flat_verified": False,
+        "journal": "journals/replay-MES.sqlite",
+    }
+
+
+def test_a_kill_that_was_seen_flat_is_told_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "journals" / "replay-MES.sqlite"
+    _write_kill(path, NOON.date(), FlatVerified(at=NOON))
+
+    reader = JournalReader(path)
+
+    assert kill_switch_of(reader).state is KillState.KILLED
+    assert kill_switch_of(reader).is_flat_verified
+    assert len(list(reader.events(kinds=(Kind.KILL,)))) == 2
+
+
+def test_the_status_knows_whether_the_ui_runs(tmp_path: Path) -> None:
+    folder = dagster_folder_of(tmp_path)
+    folder.mkdir()
+
+    with lock_of(folder):
+        held = credence(tmp_path, "status", "--json").json["dagster"]
+    released = credence(tmp_path, "status", "--json").json["dagster"]
+
+    assert held["is_up"] is True
+    assert released["is_up"] is False
+
+
+def test_settings_are_listed_and_secrets_are_not(tmp_path: Path) -> None:
+    secret = "mailto://desk:hunter2@example.com"
+
+    ended = credence(tmp_path, "status", "--settings", alerts=secret)
+    as_json = credence(tmp_path, "status", "--settings", "--json", alerts=secret)
+
+    assert all(f"CREDENCE_{name.upper()}" in ended.out for name in Settings.model_fields)
+    assert "hunter2" not in ended.out + ended.err + as_json.out + as_json.err
+    assert as_json.json["CREDENCE_HOME"] == str(tmp_path)
+
+
+def test_the_status_loads_nothing_heavy(replayed_home: Path) -> None:
+    heavy = ("polars", "numpy", "duckdb", "dagster", "pandera", "pandas", "exchange_calendars")
+    program = (
+        "import sys; from pipelines.cli import run; code = run(['status']);"
+        f"print('loaded', [name for name in {heavy!r} if name in sys.modules], code)"
+    )
+
+    done = _python(replayed_home, "-c", program)
+
+    assert done.stdout.splitlines()[-1] == "loaded [] 0"
+
+
+def test_the_status_answers_at_once(replayed_home: Path) -> None:
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        done = _python(replayed_home, "-m", "pipelines.cli", "status")
+        seconds.append(time.perf_counter() - started)
+        assert done.returncode == 0
+
+    assert min(seconds) < 1.5  # The least of five: other programs share the processors.
+
+
+def test_a_reader_that_goes_away_is_no_crash(replayed_home: Path) -> None:
+    command = f"{sys.executable} -m pipelines.cli journal 2025-01-02 --skips | head -1"
+
+    done = subprocess.run(
+        ["bash", "-c", command],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"CREDENCE_HOME": str(replayed_home)},
+        check=True,
+    )
+
+    assert done.stdout.startswith("Thursday 2025-01-02")
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+def _python(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"CREDENCE_HOME": str(home)},
+        check=False,
+    )
+
+
+def _write_kill(path: Path, day: date, *more: FlatVerified) -> None:
+    killed = change(
+        KillSwitch(),
+        KillEvent.TRIGGERED,
+        at=NOON,
+        cause=KillCause.DATA_QUALITY,
+        text="DVS 0.10 is below 0.3",
+    )
+    with JournalWriter(path) as journal:
+        journal.append(map(entry_of, (killed, *more)), Stamp(day, contracts_hash(), "test"))
