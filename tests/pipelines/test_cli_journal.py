@@ -1,0 +1,192 @@
+"""`credence journal`: a session told in plain English, and why one decision was as it was."""
+
+import json
+import os
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from command_line import copied, credence
+
+from engine.journal import Kind
+from pipelines.commands.exits import Exit
+from pipelines.commands.gates import GATES, Gate
+from pipelines.journal_store import JournalReader
+
+JOURNAL = Path("journals") / "replay-MES.sqlite"
+
+
+def decisions_of(home: Path, day: str) -> list[dict[str, object]]:
+    events = JournalReader(home / JOURNAL).events(
+        session_date=date.fromisoformat(day), kinds=(Kind.DECISION,)
+    )
+    return [json.loads(event.payload) for event in events]
+
+
+def a_day_with_an_entry(home: Path) -> str:
+    reader = JournalReader(home / JOURNAL)
+    entered = (
+        event.session_date
+        for event in reader.events(kinds=(Kind.DECISION,))
+        if event.payload.startswith('{"action":"ENTER"')
+    )
+    return next(entered)
+
+
+def test_a_day_is_told_by_what_was_done_and_counted_by_what_was_not(replayed_home: Path) -> None:
+    day = a_day_with_an_entry(replayed_home)
+
+    ended = credence(replayed_home, "journal", day)
+    answer = credence(replayed_home, "journal", day, "--json").json
+
+    done = [each for each in decisions_of(replayed_home, day) if each["action"] != "SKIP"]
+    told = [each["decision"] for each in answer["told"] if each["decision"]]
+    assert told == done
+    assert sum(answer["skips_by_reason"].values()) == 390 - len(done)
+    assert all(str(each["sentence"]) in ended.out for each in done)
+    assert all(reason in ended.out for reason in answer["skips_by_reason"])
+    assert str(replayed_home / JOURNAL) in ended.err.replace("\n", "")
+
+
+def test_how_each_trade_ended_is_told_with_its_money(replayed_home: Path) -> None:
+    day = a_day_with_an_entry(replayed_home)
+
+    trades = [
+        each["text"]
+        for each in credence(replayed_home, "journal", day, "--json").json["told"]
+        if each["kind"] == "trade"
+    ]
+
+    assert trades
+    assert all(" closed by " in text and "of fees." in text for text in trades)
+
+
+def test_all_bars_are_told_with_skips(replayed_home: Path) -> None:
+    answer = credence(replayed_home, "journal", "2025-01-03", "--skips", "--json").json
+    ended = credence(replayed_home, "journal", "2025-01-03", "--skips")
+
+    told = [each["decision"] for each in answer["told"] if each["decision"]]
+    assert told == decisions_of(replayed_home, "2025-01-03")
+    assert all(str(each["sentence"]) in ended.out for each in told)
+    assert "Bars without a trade" not in ended.out
+
+
+def test_why_it_did_not_trade_at_a_minute_is_answered_in_full(replayed_home: Path) -> None:
+    ended = credence(replayed_home, "journal", "2025-01-03", "--at", "10:42")
+    answer = credence(replayed_home, "journal", "2025-01-03", "--at", "10:42", "--json").json
+
+    record = answer["decision"]["decision"]
+    assert answer["decision"]["at"] == "2025-01-03T15:42:00+00:00"
+    assert answer["decision"]["at_new_york"] == "10:42:00"
+    assert record == decisions_of(replayed_home, "2025-01-03")[71]
+    assert record["sentence"].startswith("10:42 ET skip")
+    assert record["sentence"] in ended.out
+    assert record["counterfactual"] in ended.out.replace("\n", "")
+    assert f"SKIP, {record['reason']}" in ended.out
+    assert all(gate.words in ended.out for gate in GATES)
+    assert all(f"F{number}" in ended.out for number in range(1, 7))
+
+
+def test_the_scores_of_an_entry_are_shown(replayed_home: Path) -> None:
+    day = a_day_with_an_entry(replayed_home)
+    told = credence(replayed_home, "journal", day, "--json").json["told"]
+    entry = next(each for each in told if each["kind"] == "ENTER")
+
+    ended = credence(replayed_home, "journal", day, "--at", entry["at_new_york"][:5])
+
+    assert "Candidates" in ended.out
+    assert "passes" in ended.out
+    assert f"{entry['decision']['scores'][0]['euc']:.3f}" in ended.out
+
+
+def test_every_gate_of_a_record_is_shown_in_words(replayed_home: Path) -> None:
+    record = decisions_of(replayed_home, "2025-01-03")[100]
+
+    known = {(gate.group, gate.name) for gate in GATES}
+    recorded = {(group, name) for group in ("own", "market") for name in dict(record[group] or {})}
+    beliefs = {
+        ("market", f"f{number}{side}") for number in range(1, 7) for side in ("", "_long", "_short")
+    }
+    assert recorded - beliefs == known
+
+
+@pytest.mark.parametrize(
+    ("sign", "value", "limit", "holds"),
+    [
+        ("≥", 0.8, 0.8, True),
+        ("≥", 0.79, 0.8, False),
+        (">", -30.0, -30.0, False),
+        ("<", 1, 2, True),
+        ("<", 2, 2, False),
+        ("", 1, 2, None),
+    ],
+)
+def test_a_gate_holds_or_not_by_its_sign(
+    sign: str, value: float, limit: float, holds: bool | None
+) -> None:
+    assert Gate("own", "x", "x", sign).holds(value, limit) is holds
+
+
+def test_the_unknown_never_holds_but_what_never_happened_does() -> None:
+    assert Gate("market", "dvs", "data", "≥").holds(None, 0.8) is False
+    assert Gate("market", "since", "since", "≥", null_holds=True).holds(None, 60) is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("2025-01-01",), "2025-01-01 is no session of XNYS: New Year's Day"),
+        (("2025-01-04",), "Saturday"),
+        (("2025-07-02",), "make one: credence replay --from 2025-07-02 --to 2025-07-02"),
+        (("2025-01-03", "--at", "08:15"), "it has 390, from 09:31 to 16:00 ET"),
+    ],
+)
+def test_what_no_journal_holds_is_refused_with_the_reason(
+    arguments: tuple[str, ...], said: str, replayed_home: Path
+) -> None:
+    ended = credence(replayed_home, "journal", *arguments)
+
+    assert ended.code == Exit.USAGE
+    assert said in ended.err
+    assert ended.out == ""
+
+
+def test_a_home_without_a_journal_says_how_to_make_one(ingested_home: Path) -> None:
+    ended = credence(ingested_home, "journal", "2025-01-03")
+
+    assert ended.code == Exit.USAGE
+    assert "make one: credence replay" in ended.err
+
+
+def test_the_newest_journal_with_the_session_is_told(replayed_home: Path, tmp_path: Path) -> None:
+    home = copied(replayed_home, tmp_path / "home")
+    newer = home / "journals" / "rehearsals" / "MES" / "2025-01-03.sqlite"
+    newer.parent.mkdir(parents=True)
+    newer.write_bytes((home / JOURNAL).read_bytes())
+    later = (home / JOURNAL).stat().st_mtime + timedelta(hours=1).total_seconds()
+    os.utime(newer, (later, later))
+
+    answer = credence(home, "journal", "2025-01-03", "--json").json
+
+    assert answer["journal"] == str(newer)
+
+
+def test_a_journal_that_cannot_be_read_is_passed_over(replayed_home: Path, tmp_path: Path) -> None:
+    home = copied(replayed_home, tmp_path / "home")
+    (home / "journals" / "garbage.sqlite").write_bytes(b"this is no database" * 1_000)
+
+    answer = credence(home, "journal", "2025-01-03", "--json").json
+
+    assert answer["journal"] == str(home / JOURNAL)
+
+
+def test_quiet_bars_that_were_not_recorded_are_explained(
+    ingested_home: Path, tmp_path: Path
+) -> None:
+    home = copied(ingested_home, tmp_path / "home")
+    credence(home, "replay", "--journal", "trades")
+
+    ended = credence(home, "journal", "2025-01-03", "--at", "10:42")
+
+    assert ended.code == Exit.USAGE
+    assert "(--journal trades) leaves quiet bars out" in ended.err
