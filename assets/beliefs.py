@@ -7,9 +7,10 @@ import polars as pl
 
 from assets import told
 from assets.context import session_context
-from assets.market import causality_check, columns_of, parity_check
+from assets.market import causality_check, parity_check
+from assets.rows import belief_rows
 from assets.signals import signals
-from assets.tables import own_rows, schema_check, stage_asset
+from assets.tables import schema_check, stage_asset
 from engine.market import market_frame
 from engine.rules import Rules
 
@@ -35,7 +36,7 @@ def beliefs(
     bars: pl.DataFrame, contexts: pl.DataFrame, rules: dg.ResourceParam[Rules]
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """Evidence, likelihood, belief and instability per constraint; defined in `engine.beliefs`."""
-    rows = own_rows("beliefs", market_frame(contexts, bars, rules))
+    rows = belief_rows(market_frame(contexts, bars, rules), rules)
     return dg.MaterializeResult(value=rows, metadata={"beliefs": told.table(strengths(rows))})
 
 
@@ -55,5 +56,5 @@ def strengths(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 beliefs_schema = schema_check("beliefs")
-beliefs_equal_recomputed = parity_check("beliefs", columns_of("beliefs"))
-beliefs_are_causal = causality_check("beliefs", columns_of("beliefs"))
+beliefs_equal_recomputed = parity_check("beliefs", belief_rows)
+beliefs_are_causal = causality_check("beliefs", belief_rows)

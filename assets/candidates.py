@@ -9,8 +9,8 @@ from assets import told
 from assets.beliefs import beliefs
 from assets.context import session_context
 from assets.market import causality_check, parity_check
-from assets.tables import own_rows, schema_check, stage_asset
-from engine.candidates import SETUP_COLUMNS
+from assets.rows import candidate_rows
+from assets.tables import schema_check, stage_asset
 from engine.market import market_frame
 from engine.rules import Rules
 
@@ -42,18 +42,6 @@ def candidates(
         .sort("template", "setups", descending=[False, True])
     )
     return dg.MaterializeResult(value=rows, metadata={"setups_by_reason": told.table(reasons)})
-
-
-def candidate_rows(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame:
-    """The wide columns of a market frame as one row per bar and template, in bar order."""
-    long = [
-        frame.with_columns(
-            pl.lit(template.id).alias("template"),
-            *(pl.col(f"{template.id.lower()}_{name}").alias(name) for name in SETUP_COLUMNS),
-        )
-        for template in rules.strategies.templates
-    ]
-    return own_rows("candidates", pl.concat(long).sort("symbol", "closes_at", "template"))
 
 
 candidates_schema = schema_check("candidates")

@@ -3,7 +3,7 @@
 Each stage stores its own columns of the same frame; there is no second implementation to drift.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date
 from typing import Final
 
@@ -12,7 +12,8 @@ import polars as pl
 
 from assets import told
 from assets.ports import MarketStore
-from assets.tables import own_rows, session_check, sessions_in, stored_rows
+from assets.rows import Rows
+from assets.tables import session_check, sessions_in, stored_rows
 from engine.market import market_frame
 from engine.rules import Rules
 
@@ -21,14 +22,6 @@ CUTS: Final = (0, 31, 149, 388)
 
 SESSIONS_CUT_MAX: Final = 5
 """Newest sessions of a run whose causality is tested; parity covers all of them."""
-
-Rows = Callable[[pl.DataFrame, Rules], pl.DataFrame]
-"""From a market frame to the rows of one table."""
-
-
-def columns_of(table: str) -> Rows:
-    """Rows of a table that is a selection of the frame's columns."""
-    return lambda frame, _rules: own_rows(table, frame)
 
 
 def parity_check(table: str, rows_of: Rows) -> dg.AssetChecksDefinition:

@@ -9,9 +9,9 @@ from assets import told
 from assets.candidates import candidates
 from assets.context import session_context
 from assets.market import parity_check
-from assets.tables import own_rows, schema_check, stage_asset
+from assets.rows import outcome_rows
+from assets.tables import schema_check, stage_asset
 from engine.market import market_frame
-from engine.outcomes import outcomes as followed
 from engine.rules import Rules
 
 
@@ -41,12 +41,6 @@ def outcomes(
         .sort("template", "rows", descending=[False, True])
     )
     return dg.MaterializeResult(value=rows, metadata={"exits": told.table(exits)})
-
-
-def outcome_rows(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame:
-    """The rows of the table from a market frame, in bar order."""
-    rows = own_rows("outcomes", followed(frame, rules))
-    return rows.sort("symbol", "closes_at", "template", "side")
 
 
 outcomes_schema = schema_check("outcomes")

@@ -9,8 +9,8 @@ import polars as pl
 from assets import told
 from assets.context import session_context
 from assets.ports import MarketStore
+from assets.rows import quality_rows
 from assets.tables import (
-    own_rows,
     schema_check,
     session_check,
     sessions_in,
@@ -45,7 +45,7 @@ def quality(
 
     A run over many sessions shows the picture of none of them: the check `dvs` shows the worst.
     """
-    rows = own_rows("quality", add_quality(join_context(bars, contexts), rules))
+    rows = quality_rows(add_quality(join_context(bars, contexts), rules), rules)
     one = rows["session_date"].n_unique() == 1
     pictures = {"price_and_dvs": _picture(bars, rows, rules)} if one else {}
     return dg.MaterializeResult(

@@ -7,9 +7,10 @@ import polars as pl
 
 from assets import told
 from assets.context import session_context
-from assets.market import causality_check, columns_of, parity_check
+from assets.market import causality_check, parity_check
 from assets.quality import quality
-from assets.tables import own_rows, schema_check, stage_asset
+from assets.rows import signal_rows
+from assets.tables import schema_check, stage_asset
 from engine.market import market_frame
 from engine.rules import Rules
 from engine.signals import SIGNALS
@@ -32,7 +33,7 @@ def signals(
     bars: pl.DataFrame, contexts: pl.DataFrame, rules: dg.ResourceParam[Rules]
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """One row per bar, one column per signal; defined in `engine.signals`."""
-    rows = own_rows("signals", market_frame(contexts, bars, rules))
+    rows = signal_rows(market_frame(contexts, bars, rules), rules)
     return dg.MaterializeResult(value=rows, metadata={"signals": told.table(signal_shares(rows))})
 
 
@@ -54,5 +55,5 @@ def signal_shares(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 signals_schema = schema_check("signals")
-signals_equal_recomputed = parity_check("signals", columns_of("signals"))
-signals_are_causal = causality_check("signals", columns_of("signals"))
+signals_equal_recomputed = parity_check("signals", signal_rows)
+signals_are_causal = causality_check("signals", signal_rows)

@@ -8,7 +8,7 @@ import polars as pl
 
 from assets.partitions import ALL_AT_ONCE, SESSIONS, accepted_previews, sessions_of
 from assets.ports import MarketStore, Warehouse
-from contracts.schemas import DESK_TABLES, columns_of, validate
+from contracts.schemas import DESK_TABLES, validate
 from contracts.schemas import table as schema_of
 from engine.calendar import Session
 from engine.errors import SchemaError
@@ -122,26 +122,32 @@ def session_numbers(name: str, rows: pl.DataFrame, rules: Rules) -> Mapping[str,
     }
 
 
-def own_rows(name: str, frame: pl.DataFrame) -> pl.DataFrame:
-    """The columns of a market frame that this table stores, in stored order."""
-    return frame.select(list(columns_of(name)))
-
-
 def session_check(asset: str | dg.AssetsDefinition, name: str | None = None) -> CheckDecorator:
-    """The decorator of a blocking check on the sessions of a run; what it fails is not built on."""
+    """The decorator of a blocking check on the sessions of a run; what it fails is not built on.
 
-    def decorate(function: Callable[..., dg.AssetCheckResult]) -> dg.AssetChecksDefinition:
-        with accepted_previews():
-            return dg.asset_check(asset=asset, name=name, blocking=True, partitions_def=SESSIONS)(
-                function
-            )
-
-    return decorate
+    It has no partitions of its own: for a run over many sessions Dagster shows a partitioned check
+    as skipped.
+    """
+    decorator: CheckDecorator = dg.asset_check(asset=asset, name=name, blocking=True)
+    return decorator
 
 
 def sessions_in(context: dg.AssetCheckExecutionContext, rules: Rules) -> list[Session]:
-    """The sessions that a check is about, ascending."""
-    return sessions_of(context.op_execution_context.partition_keys, rules.session)
+    """The sessions that a check is about, ascending: those of its run.
+
+    Executed by itself from the UI it is about the newest session that was materialised.
+    """
+    run = context.op_execution_context
+    if run.has_partition_key or run.has_partition_key_range:
+        return sessions_of(run.partition_keys, rules.session)
+    (check,) = context.selected_asset_check_keys
+    made = context.instance.get_materialized_partitions(check.asset_key)
+    if not made:
+        raise dg.Failure(
+            f"expected a session of {check.asset_key.to_user_string()} to check, none was ever "
+            "materialised; materialise one first"
+        )
+    return sessions_of([max(made)], rules.session)
 
 
 def stored_rows(
