@@ -13,7 +13,7 @@ from engine.kill import KillCause, quality_trigger
 from engine.market import MarketRow, Setup
 from engine.own_scores import Score
 from engine.own_view import OwnView
-from engine.rules import Constitution
+from engine.rules import Constitution, Rules
 from engine.strategies.registry import template
 from engine.trade import (
     Exit,
@@ -74,7 +74,7 @@ def close_bar(turn: Turn, row: MarketRow, own: OwnView, eqs: float) -> Decision:
         isinstance(asked, Exit) and trade.state is TradeState.PENDING
     ):
         asked = Hold()
-    decision = _managed(trade, asked, row)
+    decision = _managed(trade, asked, row, turn.rules)
     _record(turn, decision, row, own)
     if isinstance(asked, Exit):
         close_trade(turn, asked.kind)
@@ -118,13 +118,14 @@ def _record(turn: Turn, decision: Decision, row: MarketRow, own: OwnView) -> Non
     turn.entries.append(Entry(Kind.DECISION, row.closes_at, payload, decision_id_of(row)))
 
 
-def _managed(trade: Trade, asked: Hold | Tighten | Exit, row: MarketRow) -> Decision:
+def _managed(trade: Trade, asked: Hold | Tighten | Exit, row: MarketRow, rules: Rules) -> Decision:
     act, cause, detail = Action.HOLD, trade.state.value, ""
     if isinstance(asked, Exit):
         act, cause, detail = Action.EXIT, asked.kind.value, _DETAILS[asked.kind]
     elif isinstance(asked, Tighten):
         act, cause = Action.MODIFY, asked.cause
-        detail = f"the stop moves to {asked.stop_price_ticks} ticks ({asked.cause})"
+        price = rules.instrument.to_points(asked.stop_price_ticks)
+        detail = f"the stop moves to {price} ({asked.cause.replace('_', ' ')})"
     elif trade.state is not TradeState.OPEN:
         detail = f"the trade is {trade.state.value}"
     sentence = trade_sentence(
