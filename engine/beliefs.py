@@ -13,7 +13,7 @@ from typing import Final
 import polars as pl
 
 from engine.errors import ContractError
-from engine.measures import Passes, add_passes, logistic, per_rules
+from engine.measures import Passes, Within, add_passes, logistic, per_rules, within_of
 from engine.rules import BeliefRules, ConstraintRules, EvidenceTerm, Rules
 from engine.signals import SIGNALS
 from engine.units import Side
@@ -38,7 +38,7 @@ def add_beliefs(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     coverage is too low; belief and instability never are; the effective belief is null with the
     likelihood. Reads the signals, `dvs`, `session_phase`, `session_key` and `session_bar`.
     """
-    return add_passes(frame, _passes(rules)).drop(pl.selectors.matches(_SCRATCH))
+    return add_passes(frame, _passes(rules, within_of(frame))).drop(pl.selectors.matches(_SCRATCH))
 
 
 def streams(constraint: ConstraintRules) -> tuple[tuple[str, Side], ...]:
@@ -60,7 +60,7 @@ def starting_belief(constraint: ConstraintRules) -> float:
 
 
 @per_rules
-def _passes(rules: Rules) -> Passes:
+def _passes(rules: Rules, within: Within) -> Passes:
     """The stages of the computation; each reads only columns of the stages before it."""
     beliefs = rules.beliefs
     every = [
@@ -72,14 +72,14 @@ def _passes(rules: Rules) -> Passes:
         *_evidence_passes(beliefs),
         tuple(_likelihood(prefix, constraint, beliefs) for prefix, constraint in every),
         (
-            *(_belief(prefix, constraint) for prefix, constraint in every),
+            *(_belief(prefix, constraint, within) for prefix, constraint in every),
             *(_applicability(constraint, beliefs) for constraint in beliefs.constraints),
         ),
         (
             *(_change(prefix, constraint) for prefix, constraint in every),
             *(_effective(prefix, constraint) for prefix, constraint in every),
         ),
-        tuple(_instability(prefix, beliefs) for prefix, _ in every),
+        tuple(_instability(prefix, beliefs, within) for prefix, _ in every),
     )
 
 
@@ -173,13 +173,13 @@ def _likelihood(prefix: str, constraint: ConstraintRules, beliefs: BeliefRules) 
     )
 
 
-def _belief(prefix: str, constraint: ConstraintRules) -> pl.Expr:
+def _belief(prefix: str, constraint: ConstraintRules, within: Within) -> pl.Expr:
     """`λ·B + (1 − λ)·L`; the starting belief also stands in for an unknown likelihood."""
     start, memory = starting_belief(constraint), constraint.memory
     likelihood = pl.col(f"{prefix}_likelihood").fill_null(start)
     first = memory * start + (1 - memory) * likelihood
     fed = pl.when(pl.col("session_bar") == 0).then(first).otherwise(likelihood)
-    belief = fed.ewm_mean(alpha=1 - memory, adjust=False).over("session_key")
+    belief = within(fed.ewm_mean(alpha=1 - memory, adjust=False))
     return belief.alias(f"{prefix}_belief")
 
 
@@ -191,10 +191,10 @@ def _change(prefix: str, constraint: ConstraintRules) -> pl.Expr:
     return (belief - before).abs().alias(f"_{prefix}_change")
 
 
-def _instability(prefix: str, beliefs: BeliefRules) -> pl.Expr:
+def _instability(prefix: str, beliefs: BeliefRules, within: Within) -> pl.Expr:
     """Moving average of the belief's absolute changes, from the session's first one."""
     change = pl.col(f"_{prefix}_change").ewm_mean(alpha=beliefs.instability_alpha, adjust=False)
-    return change.over("session_key").alias(f"{prefix}_instability")
+    return within(change).alias(f"{prefix}_instability")
 
 
 def _applicability(constraint: ConstraintRules, beliefs: BeliefRules) -> pl.Expr:

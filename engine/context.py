@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
 
 from engine.calendar import Session
@@ -19,6 +20,7 @@ from engine.measures import (
     typical_gap,
     vw_deviation,
     with_position,
+    within_each,
 )
 from engine.rules import Rules
 
@@ -69,7 +71,9 @@ def session_summaries(
     Point of control and deviation are null for a session without volume.
     """
     frame = with_position(bars.filter(pl.col("symbol") == rules.instrument.symbol))
-    frame = add_passes(frame.with_columns(atr_seed_ticks=_UNKNOWN), atr_passes(lengths=()))
+    frame = add_passes(
+        frame.with_columns(atr_seed_ticks=_UNKNOWN), atr_passes(within_each, lengths=())
+    )
     sessions = _session_scalars(frame).with_columns(
         atr_seed_ticks=pl.col("last_true_range_ticks").shift(fill_value=_seed(frame, earlier))
     )
@@ -123,15 +127,14 @@ def join_context(bars: pl.DataFrame, contexts: pl.DataFrame) -> pl.DataFrame:
     no row.
     """
     frame = with_position(bars)
-    keys = frame.filter(pl.col("session_bar") == 0).select("symbol", "session_date")
+    keys = frame[["symbol", "session_date"]][np.flatnonzero(frame["session_bar"].to_numpy() == 0)]
     found = keys.join(contexts, on=["symbol", "session_date"], how="left", maintain_order="left")
     _refuse_missing(found)
-    scalars = found.select(_SCALARS)[frame["session_key"]]
-    medians = found.select(pl.concat_list(ATR_MEDIANS).explode()).to_series()
+    scalars = found[_SCALARS][frame["session_key"]]
+    medians = pl.concat([found[name] for name in ATR_MEDIANS])
     half_hour = (pl.col("minute") // 30).clip(0, HALF_HOURS - 1)
-    return frame.hstack(scalars).with_columns(
-        atr_median_ticks=pl.lit(medians).gather(pl.col("session_key") * HALF_HOURS + half_hour)
-    )
+    place = half_hour * found.height + pl.col("session_key")
+    return frame.hstack(scalars).with_columns(atr_median_ticks=pl.lit(medians).gather(place))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,17 +183,17 @@ class SessionContext:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-_SCALARS: Final = tuple(
+_SCALARS: Final = [
     name for name in CONTEXT_COLUMNS if name not in {"symbol", "session_date", *ATR_MEDIANS}
-)
+]
 
 
 _UNKNOWN: Final = pl.lit(None, dtype=pl.Float64)
 
 
 def _refuse_missing(found: pl.DataFrame) -> None:
-    missing = found.filter(pl.col("session_minutes").is_null())
-    if missing.height:
+    if found["session_minutes"].null_count():
+        missing = found.filter(pl.col("session_minutes").is_null())
         first = missing.row(0, named=True)
         raise MissingContext(
             f"expected a context for every session of the bars, {missing.height} have none, the "
@@ -248,7 +251,7 @@ def _atr_medians(frame: pl.DataFrame, seeds: pl.Series) -> pl.DataFrame:
     seeded = frame.with_columns(atr_seed_ticks=pl.lit(seeds).gather(pl.col("session_key")))
     half_hour = (pl.col("minute") // 30).clip(0, HALF_HOURS - 1)
     medians = (
-        add_passes(seeded, atr_passes((14,)))
+        add_passes(seeded, atr_passes(within_each, (14,)))
         .group_by("session_key", half_hour.alias("half_hour"))
         .agg(pl.col("atr_14_ticks").median())
     )

@@ -99,6 +99,7 @@ _SOURCES: Final = {
 }
 """Column behind each plain field of `MarketRow`."""
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SETUP_SIDE: Final = re.compile(r"(k\d+)_side")
 
 
@@ -134,8 +135,8 @@ def market_rows(frame: pl.DataFrame) -> list[MarketRow]:
 
 def _instants(series: pl.Series) -> list[datetime]:
     """Aware datetimes, several times faster than `to_list`, which looks the zone up for each."""
-    naive = series.to_physical().to_numpy().view("datetime64[us]").tolist()
-    return [instant.replace(tzinfo=UTC) for instant in naive]
+    since_epoch = series.to_physical().to_numpy().view("timedelta64[us]").tolist()
+    return list(map(_EPOCH.__add__, since_epoch))
 
 
 def _setups(frame: pl.DataFrame) -> list[tuple[Setup, ...]]:

@@ -12,8 +12,9 @@ number's reciprocal, but a frame of one row, a live session's first bar, by the 
 
 from collections.abc import Callable
 from itertools import chain, zip_longest
-from typing import Final, TypeVar
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
+import numpy as np
 import polars as pl
 
 from engine.rules import Rules
@@ -26,27 +27,53 @@ VWAP_DEVIATION_TICKS_MIN: Final = 2.0
 
 _KEPT_RULES: Final = 8
 
+_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-def per_rules(build: Callable[[Rules], _T]) -> Callable[[Rules], _T]:
+def per_rules(
+    build: Callable[Concatenate[Rules, _P], _T],
+) -> Callable[Concatenate[Rules, _P], _T]:
     """Keep what is built from a `Rules` value, so that a live bar does not build its expressions
     again.
 
-    Keyed by identity: rules hold mappings, and two values with one contracts hash may differ in a
-    test.
+    Rules are told apart by identity: they hold mappings, and two values with one contracts hash may
+    differ in a test. Further arguments are told apart by value.
     """
-    kept: dict[int, tuple[Rules, _T]] = {}
+    kept: dict[tuple[object, ...], tuple[Rules, _T]] = {}
 
-    def cached(rules: Rules) -> _T:
-        entry = kept.get(id(rules))
+    def cached(rules: Rules, /, *more: _P.args, **named: _P.kwargs) -> _T:
+        key = (id(rules), *more, *named.items())
+        entry = kept.get(key)
         if entry is None or entry[0] is not rules:
             while len(kept) >= _KEPT_RULES:
                 kept.pop(next(iter(kept)))
-            entry = kept[id(rules)] = (rules, build(rules))
+            entry = kept[key] = (rules, build(rules, *more, **named))
         return entry[1]
 
     return cached
+
+
+Within = Callable[[pl.Expr], pl.Expr]
+"""Keeps an expression with a memory inside each session of a frame."""
+
+
+def within_each(expression: pl.Expr) -> pl.Expr:
+    """The expression starts again with every session."""
+    return expression.over("session_key")
+
+
+def within_one(expression: pl.Expr) -> pl.Expr:
+    """The expression as it is, for a frame that holds one session: groups of one cost most of a
+    live bar.
+    """
+    return expression
+
+
+def within_of(frame: pl.DataFrame) -> Within:
+    """How this frame keeps a memory inside its sessions. Reads `session_key`."""
+    is_one = frame.height > 0 and frame["session_key"][-1] == 0
+    return within_one if is_one else within_each
 
 
 def with_position(bars: pl.DataFrame) -> pl.DataFrame:
@@ -56,18 +83,30 @@ def with_position(bars: pl.DataFrame) -> pl.DataFrame:
     The bars of a session must be together and in order of their close; the order is not changed.
     `_row` and `_start` number the rows of the frame: this one and the session's first.
     """
+    row = pl.Series("_row", np.arange(bars.height, dtype=np.int32))
+    if is_one_session(bars):
+        start = pl.Series("_start", np.zeros(bars.height, dtype=np.int32))
+        key, bar = start.alias("session_key").set_sorted(), row.alias("session_bar")
+        return bars.hstack([row, start, key, bar])
     is_first = pl.any_horizontal(
         pl.col(column).ne_missing(pl.col(column).shift()) for column in ("session_date", "symbol")
     )
-    row = pl.int_range(pl.len(), dtype=pl.Int32)
     return (
-        bars.with_columns(_row=row, _is_first=is_first | (row == 0))
+        bars.hstack([row])
+        .with_columns(_is_first=is_first | (pl.col("_row") == 0))
         .with_columns(
             _start=pl.when("_is_first").then(pl.col("_row")).forward_fill(),
             session_key=(pl.col("_is_first").cast(pl.Int32).cum_sum() - 1).set_sorted(),
         )
         .with_columns(session_bar=pl.col("_row") - pl.col("_start"))
         .drop("_is_first")
+    )
+
+
+def is_one_session(bars: pl.DataFrame) -> bool:
+    """Do the bars belong to one session? Those of a session are together, so two bars tell."""
+    return bars.height > 0 and all(
+        bars[column][0] == bars[column][-1] for column in ("session_date", "symbol")
     )
 
 
@@ -163,7 +202,7 @@ def side_by_side(*many: Passes) -> Passes:
     return tuple(tuple(chain(*passes)) for passes in zip_longest(*many, fillvalue=()))
 
 
-def atr_passes(lengths: tuple[int, ...] = ATR_LENGTHS) -> Passes:
+def atr_passes(within: Within, lengths: tuple[int, ...] = ATR_LENGTHS) -> Passes:
     """True range (Int32) and Wilder's ATRs of bars with position and `atr_seed_ticks`.
 
     The first bar of a session has only its own high − low, so the overnight gap is not in it.
@@ -180,7 +219,7 @@ def atr_passes(lengths: tuple[int, ...] = ATR_LENGTHS) -> Passes:
         (widest.alias("true_range_ticks"),),
         (running_total("true_range_ticks"),),
         (total_since("true_range_ticks", "_start").alias("_true_range_sum"),),
-        tuple(_wilder_atr(length).alias(f"atr_{length}_ticks") for length in lengths),
+        tuple(within(_wilder_atr(length)).alias(f"atr_{length}_ticks") for length in lengths),
         tuple(floored(f"atr_{length}_ticks").alias(f"_atr_{length}") for length in lengths),
     )
 
@@ -199,7 +238,7 @@ def _wilder_atr(length: int) -> pl.Expr:
         .when(bar == length - 1)
         .then(pl.col("_true_range_sum") * (1 / length))
     )
-    return started.ewm_mean(alpha=1 / length, adjust=False).over("session_key")
+    return started.ewm_mean(alpha=1 / length, adjust=False)
 
 
 def volume_passes() -> Passes:

@@ -10,6 +10,7 @@ import polars as pl
 from engine.measures import (
     VOLUME_BARS_MIN,
     Passes,
+    Within,
     add_passes,
     atr_passes,
     lag,
@@ -17,6 +18,7 @@ from engine.measures import (
     running_total,
     side_by_side,
     volume_passes,
+    within_of,
 )
 from engine.rules import DataRules, Rules
 
@@ -47,18 +49,18 @@ def add_quality(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     An event whose inputs are unknown does not hold: a quote that never was is not crossed. ATR here
     and in every signal includes the bar it stands on. Source: `contracts/data.yaml`.
     """
-    return add_passes(frame, _passes(rules))
+    return add_passes(frame, _passes(rules, within_of(frame)))
 
 
 @per_rules
-def _passes(rules: Rules) -> Passes:
+def _passes(rules: Rules, within: Within) -> Passes:
     bits = pl.sum_horizontal(
         pl.when(holds).then(1 << place)
         for place, holds in enumerate(event_conditions(rules).values())
     )
     names, scores = _tables(rules.data)
     measures = side_by_side(
-        atr_passes(), volume_passes(), _shock_passes(rules.data), _event_passes()
+        atr_passes(within), volume_passes(), _shock_passes(rules.data), _event_passes()
     )
     judged = (
         bits.alias("_event_bits"),
@@ -68,7 +70,7 @@ def _passes(rules: Rules) -> Passes:
         pl.lit(names).gather(pl.col("_event_bits")).alias("quality_events"),
         pl.lit(scores).gather(pl.col("_event_bits")).alias("bar_score"),
     )
-    dvs = pl.col("bar_score").rolling_min(rules.data.window_bars, min_samples=1).over("session_key")
+    dvs = within(pl.col("bar_score").rolling_min(rules.data.window_bars, min_samples=1))
     return (*measures, judged, scored, (dvs.alias("dvs"),))
 
 

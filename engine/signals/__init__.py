@@ -8,7 +8,7 @@ from typing import Final
 
 import polars as pl
 
-from engine.measures import Passes, add_passes, per_rules
+from engine.measures import Passes, Within, add_passes, per_rules, within_of
 from engine.rules import Rules
 from engine.signals import (  # noqa: F401 — importing a family registers its signals.
     bar_shape,
@@ -62,20 +62,20 @@ def add_signals(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     failed break, the sweep's extreme, `reliability` and `regime`. Columns that start with `_` are
     dropped.
     """
-    full = add_passes(frame, _passes(rules))
+    full = add_passes(frame, _passes(rules, within_of(frame)))
     kept = [name for name in full.columns if not name.startswith("_") and name not in SIGNALS]
     return full[[*kept, *SIGNALS]]
 
 
 @per_rules
-def _passes(rules: Rules) -> Passes:
+def _passes(rules: Rules, within: Within) -> Passes:
     columns: dict[str, Signal | Companion] = {**SIGNALS, **COMPANIONS}
     passes: list[list[pl.Expr]] = []
     for name, column in columns.items():
         level = _level(name, columns)
         passes.extend([] for _ in range(level + 1 - len(passes)))
         passes[level].append(column.expression(rules))
-    return (*measure_passes(), *map(tuple, passes))
+    return (*measure_passes(within), *map(tuple, passes))
 
 
 def _level(name: str, columns: Mapping[str, Signal | Companion]) -> int:

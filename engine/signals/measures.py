@@ -5,6 +5,7 @@ import polars as pl
 from engine.measures import (
     BREAK_BARS,
     Passes,
+    Within,
     first_of_session,
     ols_slope,
     running_total,
@@ -19,11 +20,11 @@ VWAP_SLOPE_BARS = 30
 EFFORT_BARS = 20
 
 
-def measure_passes() -> Passes:
+def measure_passes(within: Within) -> Passes:
     """Passes over a frame with quality columns; those that start with `_` are dropped once signals
     exist.
     """
-    return side_by_side(_vwap(), _extremes(), _sums(), _runs())
+    return side_by_side(_vwap(), _extremes(within), _sums(), _runs())
 
 
 def _vwap() -> Passes:
@@ -55,7 +56,7 @@ def _vwap() -> Passes:
     )
 
 
-def _extremes() -> Passes:
+def _extremes(within: Within) -> Passes:
     """High and low of the 60 bars before, of the session so far, and of its first 30 minutes."""
     has_window = pl.col("session_bar") >= BREAK_BARS
     forming = pl.col("minute") < OPENING_RANGE_MINUTES
@@ -69,8 +70,8 @@ def _extremes() -> Passes:
             pl.when(has_window)
             .then(pl.col("low_ticks").rolling_min(BREAK_BARS).shift())
             .alias("_prior_low_ticks"),
-            pl.col("high_ticks").cum_max().over("session_key").alias("_session_high_ticks"),
-            pl.col("low_ticks").cum_min().over("session_key").alias("_session_low_ticks"),
+            within(pl.col("high_ticks").cum_max()).alias("_session_high_ticks"),
+            within(pl.col("low_ticks").cum_min()).alias("_session_low_ticks"),
             last_forming.alias("_opening_row"),
         ),
         tuple(
