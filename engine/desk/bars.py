@@ -39,11 +39,13 @@ _DETAILS: Final = {
     ExitKind.TIME_STOP: "its time is over",
 }
 
+_TIMES: Final = tuple(f"{hour:02d}{minute:02d}" for hour in range(24) for minute in range(60))
+
 
 def decision_id_of(row: MarketRow) -> DecisionId:
     """`MES-1442`: symbol and UTC time of the bar's close."""
     at = row.closes_at
-    return DecisionId(f"{row.symbol}-{at.hour:02d}{at.minute:02d}")
+    return DecisionId(f"{row.symbol}-{_TIMES[60 * at.hour + at.minute]}")
 
 
 def bar_entry(row: MarketRow) -> Entry:
