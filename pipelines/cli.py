@@ -141,7 +141,7 @@ def up(
     from pipelines.up import run_up
 
     call: Call = context.obj
-    return run_up(call.settings().home, port=port, say=Screen.of_process().say)
+    return run_up(call.settings().home, port=port, say=Screen.of_process().line)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from datetime import date
 from typing import Any
 
 import polars as pl
+from rich.markup import escape
 
 from contracts.fit_writer import write_fit
 from engine.beliefs import streams
@@ -123,7 +124,7 @@ def _summary(shares: pl.Series) -> Mapping[str, float]:
 
 def _show(screen: Screen, answer: Mapping[str, Any]) -> None:
     screen.say(
-        f"[bold]{answer['sessions']} sessions[/] of {answer['source']}, "
+        f"[bold]{answer['sessions']} sessions[/] of {escape(answer['source'])}, "
         f"{answer['first_session_date']} to {answer['last_session_date']}: "
         f"{answer['bars']:,} bars"
     )
@@ -142,8 +143,8 @@ def _show(screen: Screen, answer: Mapping[str, Any]) -> None:
         screen.say("Nothing was written; --write puts the new values into beliefs.yaml.")
     else:
         screen.say(
-            f"[green]Written[/] to {answer['written']}. What the desk would decide has changed: "
-            "say so in CHANGELOG.md, and materialise the tables again."
+            f"[green]Written[/] to {escape(answer['written'])}. What the desk would decide has "
+            "changed: say so in CHANGELOG.md, and materialise the tables again."
         )
 
 

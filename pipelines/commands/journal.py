@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import date, datetime, time
 from typing import Any, Final
 
+from rich.text import Text
+
 from engine.decision import Action
 from engine.ladder import LAYER_NAMES
 from engine.rules import Rules
@@ -153,12 +155,13 @@ def _show_beliefs(screen: Screen, market: Mapping[str, Any], rules: Rules) -> No
     )
 
 
-def _belief(pair: list[float | None] | None) -> str | None:
+def _belief(pair: list[float | None] | None) -> Text | None:
     """A belief as a cell, bold where it reaches its threshold."""
     if pair is None or pair[0] is None:
         return None
     value, needed = pair[0], pair[1]
-    return f"[bold]{value:.3f}[/]" if needed is not None and value >= needed else f"{value:.3f}"
+    reaches = needed is not None and value >= needed
+    return Text(f"{value:.3f}", style="bold" if reaches else "")
 
 
 def _show_scores(screen: Screen, scores: list[Mapping[str, Any]]) -> None:

@@ -6,6 +6,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
+
 from engine.desk import Recording
 from engine.ladder import LAYER, LAYER_NAMES, Reason
 from pipelines.commands.exits import Exit
@@ -116,8 +118,10 @@ def _show(screen: Screen, answer: Mapping[str, Any]) -> None:
         screen.table(title, (name[:-1], "count"), counts, numbers=("count",))
     _show_money(screen, answer)
     if answer["kill_state"] != "running":
-        screen.say(f"  [bold red]the desk ended {answer['kill_state']}[/]: {answer['kill_text']}")
-    screen.say(f"  journal  {answer['journal']}, {answer['events']:,} events")
+        screen.say(
+            f"  [bold red]the desk ended {answer['kill_state']}[/]: {escape(answer['kill_text'])}"
+        )
+    screen.say(f"  journal  {escape(answer['journal'])}, {answer['events']:,} events")
     screen.say(f"  digest   {answer['digest']}")
 
 

@@ -20,8 +20,8 @@ from rich.text import Text
 PIPE_COLUMNS: Final = 160
 """Width of plain output, where no terminal says how wide it is."""
 
-YES: Final = "[green]yes[/]"
-NO: Final = "[bold red]NO[/]"
+YES: Final = Text("yes", style="green")
+NO: Final = Text("NO", style="bold red")
 
 
 class Advance(Protocol):
@@ -102,19 +102,21 @@ class Screen:
             yield advance
 
 
-def cell_text(value: object) -> str:
-    """How a value is set in a cell; null is a dash."""
+def cell_text(value: object) -> Text:
+    """How a value is set in a cell, literally unless it is styled already; null is a dash."""
     match value:
+        case Text():
+            return value
         case None:
-            return "–"
+            return Text("–")
         case bool():
             return YES if value else NO
         case int():
-            return f"{value:,}"
+            return Text(f"{value:,}")
         case float():
-            return f"{value:.3f}" if abs(value) < 1 else f"{value:,.2f}"
+            return Text(f"{value:.3f}" if abs(value) < 1 else f"{value:,.2f}")
         case _:
-            return str(value)
+            return Text(str(value))
 
 
 def _console(*, stderr: bool) -> Console:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from rich.markup import escape
+
 from contracts import contracts_hash
 from engine.canonical import Reader
 from engine.errors import JournalError
@@ -161,9 +163,9 @@ def _show(screen: Screen, answer: Mapping[str, Any]) -> None:
     desk, dagster = answer["desk"], answer["dagster"]
     screen.say(f"[bold]Credence {answer['version']}[/]")
     lines = {
-        "home": answer["home"],
+        "home": escape(answer["home"]),
         "symbol": answer["symbol"],
-        "source": answer["source"],
+        "source": escape(answer["source"]),
         "contracts": answer["contracts_hash"][:12],
         "ui": _ui_text(dagster),
         "desk": _desk_text(desk),
@@ -201,7 +203,7 @@ def _journal_row(journal: Mapping[str, Any]) -> tuple[object, ...]:
 
 def _ui_text(dagster: Mapping[str, Any]) -> str:
     if dagster["is_up"]:
-        return f"[green]running[/] on {dagster['folder']}"
+        return f"[green]running[/] on {escape(dagster['folder'])}"
     return "not running; start it with: credence up"
 
 
@@ -209,10 +211,11 @@ def _desk_text(desk: Mapping[str, Any]) -> str:
     if desk["state"] is None:
         return "no journal yet"
     if desk["since"] is None or desk["state"] == "running":
-        return f"[green]{desk['state']}[/], by {desk['journal']}"
+        return f"[green]{desk['state']}[/], by {escape(desk['journal'])}"
     flat = "" if desk["is_flat_verified"] else "; the broker was not seen flat since"
     since = f"since {_new_york(desk['since'].isoformat())}"
-    return f"[bold red]{desk['state']}[/] {since}: {desk['text']}{flat} ({desk['journal']})"
+    told = escape(f"{desk['text']}{flat} ({desk['journal']})")
+    return f"[bold red]{desk['state']}[/] {since}: {told}"
 
 
 def _new_york(instant: str) -> str:

@@ -2,6 +2,8 @@
 
 from datetime import date
 
+from rich.text import Text
+
 from contracts.calendar import session_on
 from engine.errors import InputRefused
 from pipelines.commands.exits import Exit
@@ -9,7 +11,7 @@ from pipelines.commands.screen import NO, YES, Screen
 from pipelines.verification import Finding, verify_home
 from pipelines.wiring import Wiring
 
-MARKS = {True: YES, False: NO, None: "[dim]not judged[/]"}
+MARKS = {True: YES, False: NO, None: Text("not judged", style="dim")}
 
 
 def run_verify(wiring: Wiring, session_date: date | None, *, as_json: bool) -> int:

@@ -143,6 +143,14 @@ def test_the_status_of_an_empty_home_says_how_to_begin_and_creates_nothing(
     assert not home.exists()
 
 
+def test_a_path_with_brackets_is_shown_as_it_is(tmp_path: Path) -> None:
+    home = tmp_path / "[bold]home"
+
+    ended = credence(home, "status")
+
+    assert str(home) in ended.out
+
+
 def test_the_status_counts_what_is_stored(replayed_home: Path) -> None:
     answer = credence(replayed_home, "status", "--json").json
 
