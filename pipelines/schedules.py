@@ -21,7 +21,12 @@ RANGE_FIRST: Final = "dagster/asset_partition_range_start"
 RANGE_LAST: Final = "dagster/asset_partition_range_end"
 
 
-@dg.schedule(job=market_day, cron_schedule="15 8,18 * * 1-5", execution_timezone=NEW_YORK)
+@dg.schedule(
+    job=market_day,
+    cron_schedule="15 8,18 * * 1-5",
+    execution_timezone=NEW_YORK,
+    description="08:15 and 18:15 New York: one run over every finished session that is missing.",
+)
 def market_day_schedule(
     context: dg.ScheduleEvaluationContext,
 ) -> dg.RunRequest | dg.SkipReason:
@@ -38,6 +43,8 @@ def market_day_schedule(
     job=preopen,
     cron_schedule=["30,40,50 8 * * 1-5", "0,10 9 * * 1-5"],
     execution_timezone=NEW_YORK,
+    description="08:30 New York on session days, again every ten minutes while it waits: review "
+    "the last session and make the context of today.",
 )
 def preopen_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """08:30 New York on session days: review the last session and make the context of today.

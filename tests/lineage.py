@@ -126,10 +126,17 @@ def materialized(result: dg.ExecuteInProcessResult) -> dict[str, Mapping[str, An
     """Metadata of each materialisation, by asset and partition."""
     return {
         f"{event.materialization.asset_key.path[-1]} {event.partition or ''}".strip(): {
-            name: value.value for name, value in event.materialization.metadata.items()
+            name: plain(value) for name, value in event.materialization.metadata.items()
         }
         for event in result.get_asset_materialization_events()
     }
+
+
+def plain(value: dg.MetadataValue[Any]) -> Any:
+    """What a metadata value holds; a table as a list of rows."""
+    if isinstance(value, dg.TableMetadataValue):
+        return [dict(record.data) for record in value.records]
+    return value.value
 
 
 def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, bool]:

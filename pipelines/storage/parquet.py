@@ -44,7 +44,8 @@ class ParquetStore:
         """
         valid = validated(table, rows, symbol, session_date)
         buffer = io.BytesIO()
-        valid.write_parquet(buffer, compression="zstd", statistics=True)
+        # One chunk: Polars lays out a file by the chunks in memory, which are not part of the rows.
+        valid.rechunk().write_parquet(buffer, compression="zstd", statistics=True)
         content = buffer.getvalue()
         path = self.home.partition(table, symbol, session_date)
         return WrittenPartition(

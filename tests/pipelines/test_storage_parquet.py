@@ -70,6 +70,17 @@ def test_the_same_rows_give_the_same_bytes_and_no_write(tmp_path: Path) -> None:
     assert first.sha256 == again.sha256 == elsewhere.sha256
 
 
+def test_how_rows_lie_in_memory_does_not_show_in_the_bytes(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    rows = bars()
+    put(store, rows)
+
+    in_pieces = pl.concat([rows[:1], rows[1:100], rows[100:]], rechunk=False)
+
+    assert in_pieces.n_chunks() == 3
+    assert not put(store, in_pieces)
+
+
 def test_other_rows_replace_the_partition(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     put(store, bars(24000))
