@@ -13,7 +13,7 @@ from engine.exchange import Exchange, exchange_settings
 from engine.journal import Kind, Stamp, Verified
 from pipelines.journal_store import JournalReader, JournalWriter
 from pipelines.live_step import LiveStep
-from pipelines.replay import played_sessions
+from pipelines.replay_sessions import played_sessions
 from pipelines.shadow import ShadowDesk
 
 MARKET = market(8)

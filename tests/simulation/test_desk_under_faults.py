@@ -28,7 +28,7 @@ from engine.exchange import Exchange, FaultKind, FaultPlan, exchange_settings
 from engine.journal import Chain, Entry, Event, Stamp, Verified, verify
 from engine.market import MarketRow
 from engine.units import OrderRef
-from pipelines.replay import PlayedSession, played_sessions
+from pipelines.replay_sessions import PlayedSession, played_sessions
 from pipelines.shadow import ShadowDesk, refs_of
 
 SESSIONS = 3

@@ -21,7 +21,8 @@ from engine.generator import plant_faults
 from engine.ladder import LADDER
 from engine.own_view import Standing
 from engine.trade import ExitKind
-from pipelines.replay import played_sessions, replay
+from pipelines.replay import replay
+from pipelines.replay_sessions import played_sessions
 from pipelines.shadow import ShadowDesk
 
 TIER_B = Decimal(20_000)
