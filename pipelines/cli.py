@@ -7,67 +7,28 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Final
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Final
 
 import typer
 
+from pipelines.commands.call import (
+    DATE_FORMATS,
+    AsJson,
+    Call,
+    First,
+    JournalSize,
+    Last,
+    Symbol,
+    day_of,
+    usd_of,
+)
 from pipelines.commands.exits import INTERRUPTED, Exit, ending_of
-
-if TYPE_CHECKING:
-    from pipelines.settings import Settings
-    from pipelines.wiring import Wiring
-
-DATE_FORMATS: Final = ["%Y-%m-%d"]
-
-
-@dataclass(slots=True, kw_only=True)
-class Call:
-    """One call of the program: the environment it reads, and how it shows an unforeseen error."""
-
-    environ: Mapping[str, str]
-    shows_traceback: bool = False
-
-    def settings(self, symbol: str | None = None) -> "Settings":
-        """The settings of the environment, with another symbol if one is given."""
-        from pipelines.settings import load_settings
-
-        return load_settings({**self.environ, **({"CREDENCE_SYMBOL": symbol} if symbol else {})})
-
-    def wiring(self, symbol: str | None = None) -> "Wiring":
-        """The parts of the desk on the data home of the environment."""
-        from pipelines.wiring import Wiring
-
-        return Wiring(settings=self.settings(symbol))
-
-
-class JournalSize(StrEnum):
-    """How much a replay writes down."""
-
-    FULL = "full"
-    TRADES = "trades"
 
 
 def _ended(code: int, **_options: object) -> None:
     raise typer.Exit(code)
-
-
-def _usd(text: str | Decimal) -> Decimal:
-    """An amount as typed; typer passes the default through here as well."""
-    try:
-        amount = Decimal(str(text).removeprefix("$"))
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or amount <= 0:
-        raise typer.BadParameter(f"expected an amount above 0 in US dollars, got {text!r}")
-    return amount
-
-
-def _day(instant: datetime | None) -> date | None:
-    return None if instant is None else instant.date()
 
 
 app: Final = typer.Typer(
@@ -82,19 +43,6 @@ app: Final = typer.Typer(
     result_callback=_ended,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-First = Annotated[
-    datetime | None,
-    typer.Option("--from", formats=DATE_FORMATS, metavar="DATE", help="First session date."),
-]
-Last = Annotated[
-    datetime | None,
-    typer.Option("--to", formats=DATE_FORMATS, metavar="DATE", help="Last session date."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Answer as one JSON object.")]
-Symbol = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Instrument; else CREDENCE_SYMBOL.")
-]
 
 
 @app.callback()
@@ -171,8 +119,8 @@ def ingest(
     return run_ingest(
         call.wiring(symbol),
         source,
-        _day(first),
-        _day(last),
+        day_of(first),
+        day_of(last),
         replace_other_source=replace_other_source,
         as_json=as_json,
     )
@@ -185,7 +133,7 @@ def replay(
     first: First = None,
     last: Last = None,
     equity: Annotated[
-        Decimal, typer.Option(parser=_usd, metavar="USD", help="Account at the first open.")
+        Decimal, typer.Option(parser=usd_of, metavar="USD", help="Account at the first open.")
     ] = Decimal(10_000),
     journal: Annotated[
         JournalSize,
@@ -204,8 +152,8 @@ def replay(
     call: Call = context.obj
     return run_replay(
         call.wiring(),
-        _day(first),
-        _day(last),
+        day_of(first),
+        day_of(last),
         equity_usd=equity,
         recording=journal.value,
         as_json=as_json,
@@ -243,7 +191,7 @@ def verify(
     from pipelines.commands.verify import run_verify
 
     call: Call = context.obj
-    return run_verify(call.wiring(), _day(session), as_json=as_json)
+    return run_verify(call.wiring(), day_of(session), as_json=as_json)
 
 
 @app.command()
@@ -287,7 +235,9 @@ def fit_beliefs(
     from pipelines.commands.fit_beliefs import run_fit_beliefs
 
     call: Call = context.obj
-    return run_fit_beliefs(call.wiring(), _day(first), _day(last), writes=write, as_json=as_json)
+    return run_fit_beliefs(
+        call.wiring(), day_of(first), day_of(last), writes=write, as_json=as_json
+    )
 
 
 @app.command()
