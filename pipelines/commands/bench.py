@@ -68,15 +68,15 @@ def _ceiling(key: str, words: str, unit: str, target: float) -> Target:
 
 
 TARGETS: Final = (
-    _floor("market_frame_bars_per_second", "market columns", "bars/s", 400_000),
+    _floor("market_frame_bars_per_second", "market columns", "bars/s", 250_000),
     _floor("replay_full_bars_per_second", "replay, every bar journalled, 1 core", "bars/s", 40_000),
-    _floor("replay_trades_bars_per_second", "replay, trades only, 1 core", "bars/s", 100_000),
-    _floor("replay_trades_long_ratio", "  its speed over four times the bars", "×", 0.9),
+    _floor("replay_trades_bars_per_second", "replay, trades only", "bars/s", 250_000),
+    _floor("replay_trades_long_ratio", "  its speed over four times the bars", "×", 0.85),
     _ceiling("replay_trades_long_peak_rss_mb", "  its memory then, at most", "MB", 1_024),
     _ceiling("live_step_ms_p50", "live bar to durable decision, median", "ms", 10),
-    _ceiling("live_step_ms_p99", "live bar to durable decision, p99", "ms", 25),
+    _ceiling("live_step_ms_p99", "live bar to durable decision, p99", "ms", 15),
     _floor("digests_equal", "digest equal in two processes", "1 = yes", 1),
-    _ceiling("import_engine_seconds", "import of the engine", "s", 1.0),
+    _ceiling("import_engine_seconds", "import of the engine", "s", 0.7),
     _ceiling("status_seconds", "credence status", "s", 1.5),
 )
 
