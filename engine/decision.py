@@ -13,16 +13,19 @@ import orjson
 from engine.ladder import LADDER, LAYER, PASSED, STEP, Reason
 from engine.market import MarketRow, Setup
 from engine.own_scores import Score, score_setup, setup_needs, template_of
-from engine.own_view import OwnView
+from engine.own_view import OwnView, Refusals
 from engine.risk import worst_case_usd
 from engine.rules import Rules
 from engine.wording import (
+    AND,
+    CLOCKS,
     clock,
     counterfactual,
     idea,
     needs_of,
     side_name,
     skip_sentence,
+    skip_tail,
     usd,
 )
 
@@ -58,15 +61,67 @@ class Decision(NamedTuple):
     counterfactual: str
 
 
+_new: Final = tuple.__new__
+"""Makes a NamedTuple from its fields at half the price of a call of its class."""
+
+_SKIPS: Final = Action.SKIP
 _SKIP: Final = tuple((reason, LAYER[reason]) for reason in LADDER)
 
 
 def decide(row: MarketRow, own: OwnView, rules: Rules) -> Decision:
     """The decision of one bar for a flat desk; for a bar with an open trade see `managed`."""
-    if own.is_quiet and not row.may_enter and not row.setups:
+    if row.setups or row.may_enter:
+        return decide_in_full(row, own, rules)
+    if own.is_quiet:
         reason, layer = _SKIP[row.market_step]
-        return Decision(Action.SKIP, reason, layer, None, (), "", row.sentence, row.counterfactual)
-    return decide_in_full(row, own, rules)
+        return _new(
+            Decision, (_SKIPS, reason, layer, None, (), "", row.sentence, row.counterfactual)
+        )
+    return _without_setup(row, own)
+
+
+def _without_setup(row: MarketRow, own: OwnView) -> Decision:
+    """A bar without a setup: which gates refuse is known from the view and the market's step.
+
+    Three bars of four are such bars after the desk's first trade, so what they share is kept with
+    the view; `decide_in_full` gives the same answer.
+    """
+    ends_at = own.cooldown_ends_at
+    is_cooling = ends_at is not None and row.closes_at < ends_at
+    key = (row.market_step, is_cooling)
+    known = own.refusals.get(key)
+    if known is None:
+        known = own.refusals[key] = _refusals(row, own)
+    reason, layer, tail, before, after, alone = known
+    sentence = row.sentence
+    if not sentence:
+        return _new(Decision, (_SKIPS, reason, layer, None, (), "", "", ""))
+    if tail is not None:
+        sentence = CLOCKS[row.minute + 1] + tail
+    missing = row.counterfactual
+    if alone:
+        needs = needs_of(missing)
+        missing = f"{before}{needs}{after}" if needs else alone
+    return _new(Decision, (_SKIPS, reason, layer, None, (), "", sentence, missing))
+
+
+def _refusals(row: MarketRow, own: OwnView) -> Refusals:
+    """Judge one such bar in full, and keep what the next ones share."""
+    steps = _refused_steps(row, own)
+    reason, place = LADDER[steps[0]], steps.index(row.market_step)
+    tail = None
+    if steps[0] in own.words:
+        tail = skip_tail(reason, own.words[steps[0]][0])
+    needs = [own.words[step][1] for step in steps if step != row.market_step]
+    before, after = (AND.join(side) for side in (needs[:place], needs[place:]))
+    return Refusals(
+        reason,
+        LAYER[reason],
+        tail,
+        f"no single change: {before}{AND if before else ''}",
+        f"{AND if after else ''}{after}",
+        counterfactual(needs),
+    )
 
 
 def decide_in_full(row: MarketRow, own: OwnView, rules: Rules) -> Decision:
@@ -174,13 +229,14 @@ def decision_payload(decision: Decision, row: MarketRow, own: OwnView) -> str:
     `chosen` is the template that enters; `market` the bar's evidence from `narrative`, `own` the
     desk's gates as `[value, threshold]`.
     """
+    action, reason, _, entered, scored, cause, sentence, missing = decision
     chosen, scores = "null", "[]"
-    if decision.scores:
-        chosen = f'"{decision.chosen.template}"' if decision.chosen else "null"
-        scores = _json([_rounded(score._asdict()) for score in decision.scores])
+    if scored:
+        chosen = f'"{entered.template}"' if entered else "null"
+        scores = _json([_rounded(score._asdict()) for score in scored])
     return (
-        f'{_HEADS[decision.action, decision.reason]}"cause":"{decision.cause}",'
-        f'"sentence":"{decision.sentence}","counterfactual":"{decision.counterfactual}",'
+        f'{_HEADS[action, reason]}"cause":"{cause}",'
+        f'"sentence":"{sentence}","counterfactual":"{missing}",'
         f'"chosen":{chosen},"scores":{scores},"own":{own.gates},'
         f'"market":{row.evidence_json or "null"}}}'
     )

@@ -6,10 +6,10 @@ between bars; while the EQS is below 1 it changes on every bar.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 from engine.errors import InputRefused
 from engine.ladder import STEP, Reason
@@ -66,6 +66,21 @@ class OwnFacts:
     standings: Mapping[str, Standing]
 
 
+class Refusals(NamedTuple):
+    """What the desk and one step of the market refuse together; the same for every such bar.
+
+    `tail` follows the clock in the sentence, and is null where the market speaks for itself. The
+    market's needs stand between `before` and `after`; `alone` is the text if it has none.
+    """
+
+    reason: Reason
+    layer: int
+    tail: str | None
+    before: str
+    after: str
+    alone: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnView:
     """The facts against the rules. A quiet view refuses nothing and changes no score.
@@ -73,7 +88,8 @@ class OwnView:
     `words` maps each failing step of the ladder to its detail and its need; the cooldown's is there
     from the entry on and counts until `cooldown_ends_at`. `stop_ticks_max` is 0 for unknown equity;
     a stop and friction below `ample_ticks` fit the loss limits for certain, others are judged in
-    money. `gates` is JSON text, `name: [value, limit]`.
+    money. `gates` is JSON text, `name: [value, limit]`. `refusals` is `decision`'s memory of
+    what it has made of this view, by the market's step and whether the cooldown runs.
     """
 
     words: Mapping[int, tuple[str, str]]
@@ -87,6 +103,9 @@ class OwnView:
     standings: Mapping[str, Standing]
     is_quiet: bool
     gates: str
+    refusals: dict[tuple[int, bool], Refusals] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
 
 def own_view(facts: OwnFacts, rules: Rules) -> OwnView:

@@ -52,7 +52,7 @@ PHRASES: Final[Mapping[Reason, str]] = {
 """What each reason says in a sentence, after "10:42 ET skip: "."""
 
 
-_AND: Final = "; "
+AND: Final = "; "
 _SIDES: Final = {int(side): side.name.lower() for side in Side}
 
 
@@ -83,10 +83,10 @@ def usd(amount: Decimal) -> str:
 
 def counterfactual(needs: Sequence[str]) -> str:
     """The smallest change that would have been an entry: one need, or honestly more than one."""
-    joined = _AND.join(needs)
+    joined = AND.join(needs)
     if not joined:
         return ""
-    return f"no single change: {joined}" if _AND in joined else f"needs {joined}"
+    return f"no single change: {joined}" if AND in joined else f"needs {joined}"
 
 
 def lacking(what: str, needed: float, had: float | None) -> str:
@@ -104,8 +104,13 @@ def needs_of(text: str) -> str:
 
 def skip_sentence(minute: int, reason: Reason, detail: str) -> str:
     """`"10:42 ET skip: belief too low. <detail>."`; the minute is that of the decision instant."""
+    return clock(minute) + skip_tail(reason, detail)
+
+
+def skip_tail(reason: Reason, detail: str) -> str:
+    """A skip's sentence without its clock."""
     tail = f". {detail[0].upper()}{detail[1:]}." if detail else "."
-    return f"{clock(minute)} skip: {PHRASES[reason]}{tail}"
+    return f" skip: {PHRASES[reason]}{tail}"
 
 
 def trade_sentence(

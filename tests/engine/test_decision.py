@@ -444,15 +444,42 @@ own_facts = st.builds(
 )
 
 
-@given(market_rows(), own_facts)
-def test_the_shortcut_of_a_quiet_bar_gives_the_answer_of_the_whole_ladder(
-    bar: MarketRow, facts: OwnFacts
+@given(st.lists(market_rows(), min_size=1, max_size=4), own_facts)
+def test_the_shortcut_of_a_bar_gives_the_answer_of_the_whole_ladder(
+    bars: list[MarketRow], facts: OwnFacts
 ) -> None:
     view = own_view(facts, RULES)
-    quick, full = decide(bar, view, RULES), decide_in_full(bar, view, RULES)
 
-    assert quick == full
-    assert decision_payload(quick, bar, view) == decision_payload(full, bar, view)
+    # Twice over the same view: what a bar left behind in it must not speak for another.
+    for bar in [*bars, *reversed(bars)]:
+        quick, full = decide(bar, view, RULES), decide_in_full(bar, view, RULES)
+        assert quick == full
+        assert decision_payload(quick, bar, view) == decision_payload(full, bar, view)
+
+
+def test_a_cooldown_that_ends_is_forgotten_by_the_shortcut() -> None:
+    view = own(risk=entered(30))
+    bars = [row(closes_at=NOW + timedelta(minutes=ago)) for ago in range(60)]
+
+    decisions = [decide(bar, view, RULES) for bar in bars]
+
+    assert decisions == [decide_in_full(bar, view, RULES) for bar in bars]
+    assert {found.reason for found in decisions} == {
+        Reason.COOLDOWN_ACTIVE,
+        Reason.BELIEF_TOO_LOW,
+    }
+
+
+def test_the_law_catches_a_memory_that_forgets_the_market() -> None:
+    view = own(lock=Reason.HALTED)
+    plain, blind = row(), row(counterfactual="")
+    decide(plain, view, RULES)
+
+    key, kept = next(iter(view.refusals.items()))
+    view.refusals[key] = kept._replace(before="", after="")
+
+    assert decide(blind, view, RULES) == decide_in_full(blind, view, RULES)
+    assert decide(plain, view, RULES) != decide_in_full(plain, view, RULES)
 
 
 def test_the_law_catches_a_shortcut_that_forgets_the_desk() -> None:
