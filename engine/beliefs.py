@@ -13,15 +13,12 @@ from typing import Final
 import polars as pl
 
 from engine.errors import ContractError
-from engine.measures import Passes, Within, add_passes, logistic, per_rules, within_of
+from engine.measures import Stage, Within, add_stage, logistic, per_rules, stage, within_of
 from engine.rules import BeliefRules, ConstraintRules, EvidenceTerm, Rules
 from engine.signals import SIGNALS
 from engine.units import Side
 
 SIDE_NAMES: Final = {Side.LONG: "long", Side.SHORT: "short"}
-
-_SCRATCH: Final = "^_f.*$"
-"""Columns of one stage that only the next one reads; dropped at the end."""
 
 _UNNUMBERED: Final = {"failed_break": (-1.0, 1.0, True)}
 """Inputs beside the numbered signals: lowest, highest, and whether positive is bullish."""
@@ -38,7 +35,7 @@ def add_beliefs(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     coverage is too low; belief and instability never are; the effective belief is null with the
     likelihood. Reads the signals, `dvs`, `session_phase`, `session_key` and `session_bar`.
     """
-    return add_passes(frame, _passes(rules, within_of(frame))).drop(pl.selectors.matches(_SCRATCH))
+    return add_stage(frame, _stage(rules, within_of(frame)))
 
 
 def streams(constraint: ConstraintRules) -> tuple[tuple[str, Side], ...]:
@@ -60,21 +57,24 @@ def starting_belief(constraint: ConstraintRules) -> float:
 
 
 @per_rules
-def _passes(rules: Rules, within: Within) -> Passes:
-    """The stages of the computation; each reads only columns of the stages before it."""
+def _stage(rules: Rules, within: Within) -> Stage:
+    """The passes of the computation; each reads only columns of the passes before it."""
     beliefs = rules.beliefs
     every = [
         (prefix, constraint)
         for constraint in beliefs.constraints
         for prefix, _ in streams(constraint)
     ]
-    return (
-        *_evidence_passes(beliefs),
-        tuple(_likelihood(prefix, constraint, beliefs) for prefix, constraint in every),
+    return stage(
+        _shared(beliefs),
         (
-            *(_belief(prefix, constraint, within) for prefix, constraint in every),
-            *(_applicability(constraint, beliefs) for constraint in beliefs.constraints),
+            *(part for constraint in beliefs.constraints for part in _parts(constraint)),
+            *(_applicability(constraint) for constraint in beliefs.constraints),
         ),
+        tuple(_share(constraint) for constraint in beliefs.constraints),
+        tuple(part for constraint in beliefs.constraints for part in _evidence(constraint)),
+        tuple(_likelihood(prefix, constraint, beliefs) for prefix, constraint in every),
+        tuple(_belief(prefix, constraint, within) for prefix, constraint in every),
         (
             *(_change(prefix, constraint) for prefix, constraint in every),
             *(_effective(prefix, constraint) for prefix, constraint in every),
@@ -83,10 +83,18 @@ def _passes(rules: Rules, within: Within) -> Passes:
     )
 
 
-def _evidence_passes(beliefs: BeliefRules) -> Passes:
+def _shared(beliefs: BeliefRules) -> tuple[pl.Expr, ...]:
+    """Of every input, its value with 0 for null, and 1 where it is known; what data is worth."""
+    terms = [term for constraint in beliefs.constraints for term in constraint.evidence]
+    names = sorted({term.signal for term in terms})
+    sizes = sorted({term.signal for term in terms if term.absolute})
+    trust = (pl.col("dvs") * (1.0 / beliefs.applicability_dvs_min)).clip(upper_bound=1.0)
     return (
-        tuple(part for constraint in beliefs.constraints for part in _parts(constraint)),
-        tuple(part for constraint in beliefs.constraints for part in _evidence(constraint)),
+        *(pl.col(name).fill_null(0.0).alias(f"_{name}_given") for name in names),
+        *(pl.col(name).is_not_null().cast(pl.Float64).alias(f"_{name}_known") for name in names),
+        *(pl.col(name).abs().fill_null(0.0).alias(f"_{name}_size") for name in sizes),
+        trust.alias("_trust"),
+        (pl.col("session_bar") == 0).alias("_is_first"),
     )
 
 
@@ -95,10 +103,7 @@ def _parts(constraint: ConstraintRules) -> tuple[pl.Expr, ...]:
     name, terms = constraint.id.lower(), constraint.evidence
     turning = [_weighted(term) for term in terms if _turns(term)]
     steady = [_weighted(term) for term in terms if not _turns(term)]
-    present = [
-        pl.when(pl.col(term.signal).is_not_null()).then(abs(term.weight)).otherwise(0.0)
-        for term in terms
-    ]
+    present = [pl.col(f"_{term.signal}_known") * abs(term.weight) for term in terms]
     return (
         _in_order(turning).alias(f"_{name}_turning"),
         _in_order(steady).alias(f"_{name}_steady"),
@@ -107,14 +112,14 @@ def _parts(constraint: ConstraintRules) -> tuple[pl.Expr, ...]:
 
 
 def _in_order(terms: Sequence[pl.Expr]) -> pl.Expr:
-    """Sum from left to right, nulls as nothing.
+    """Sum from left to right.
 
     Polars sums horizontally in an order that depends on the threads and on which columns are null,
     and a float sum depends on its order: the same bar would differ in its last bit from run to run.
     """
     total = pl.lit(0.0)
     for term in terms:
-        total = total + term.fill_null(0.0)
+        total = total + term
     return total
 
 
@@ -123,14 +128,14 @@ def _total_weight(constraint: ConstraintRules) -> float:
 
 
 def _weighted(term: EvidenceTerm) -> pl.Expr:
-    """Weight times the signal scaled to [−1, 1] by its declared range."""
+    """Weight times the signal scaled to [−1, 1] by its declared range; 0 where it is unknown."""
     low, high, _ = _declared(term.signal)
-    signal = pl.col(term.signal)
+    given = pl.col(f"_{term.signal}_given")
     if term.absolute:
-        signal, low, high = signal.abs(), 0.0, max(abs(low), abs(high))
+        given, low, high = pl.col(f"_{term.signal}_size"), 0.0, max(abs(low), abs(high))
     slope = 2 * term.weight / (high - low)
     middle = term.weight * (high + low) / (high - low)
-    return signal * slope - middle if middle else signal * slope
+    return given * slope - pl.col(f"_{term.signal}_known") * middle if middle else given * slope
 
 
 def _turns(term: EvidenceTerm) -> bool:
@@ -151,14 +156,21 @@ def _declared(name: str) -> tuple[float, float, bool]:
     )
 
 
-def _evidence(constraint: ConstraintRules) -> tuple[pl.Expr, ...]:
-    """Weighted mean of the inputs that are present, in [−1, 1]; null where there is none."""
+def _share(constraint: ConstraintRules) -> pl.Expr:
+    """One over the weight of the inputs that are present; null where there is none."""
     name = constraint.id.lower()
     coverage = pl.col(f"{name}_coverage")
     present = pl.when(coverage > 0).then(coverage * _total_weight(constraint))
+    return (1.0 / present).alias(f"_{name}_share")
+
+
+def _evidence(constraint: ConstraintRules) -> tuple[pl.Expr, ...]:
+    """Weighted mean of the inputs that are present, in [−1, 1]; null where there is none."""
+    name = constraint.id.lower()
     turning, steady = pl.col(f"_{name}_turning"), pl.col(f"_{name}_steady")
+    summed = {Side.LONG: steady + turning, Side.SHORT: steady - turning}
     return tuple(
-        ((steady + int(side) * turning) * (1.0 / present)).alias(f"{prefix}_evidence")
+        (summed[side] * pl.col(f"_{name}_share")).alias(f"{prefix}_evidence")
         for prefix, side in streams(constraint)
     )
 
@@ -178,7 +190,7 @@ def _belief(prefix: str, constraint: ConstraintRules, within: Within) -> pl.Expr
     start, memory = starting_belief(constraint), constraint.memory
     likelihood = pl.col(f"{prefix}_likelihood").fill_null(start)
     first = memory * start + (1 - memory) * likelihood
-    fed = pl.when(pl.col("session_bar") == 0).then(first).otherwise(likelihood)
+    fed = pl.when("_is_first").then(first).otherwise(likelihood)
     belief = within(fed.ewm_mean(alpha=1 - memory, adjust=False))
     return belief.alias(f"{prefix}_belief")
 
@@ -186,8 +198,7 @@ def _belief(prefix: str, constraint: ConstraintRules, within: Within) -> pl.Expr
 def _change(prefix: str, constraint: ConstraintRules) -> pl.Expr:
     """How far the belief moved on this bar."""
     belief = pl.col(f"{prefix}_belief")
-    is_first = pl.col("session_bar") == 0
-    before = pl.when(is_first).then(starting_belief(constraint)).otherwise(belief.shift())
+    before = pl.when("_is_first").then(starting_belief(constraint)).otherwise(belief.shift())
     return (belief - before).abs().alias(f"_{prefix}_change")
 
 
@@ -197,11 +208,10 @@ def _instability(prefix: str, beliefs: BeliefRules, within: Within) -> pl.Expr:
     return within(change).alias(f"{prefix}_instability")
 
 
-def _applicability(constraint: ConstraintRules, beliefs: BeliefRules) -> pl.Expr:
+def _applicability(constraint: ConstraintRules) -> pl.Expr:
     """0 outside the constraint's phases, less than 1 where data is doubtful."""
-    trust = (pl.col("dvs") * (1.0 / beliefs.applicability_dvs_min)).clip(upper_bound=1.0)
     applies = pl.col("session_phase").is_in([float(phase) for phase in constraint.phases])
-    return pl.when(applies).then(trust).otherwise(0.0).alias(f"_{constraint.id.lower()}_applies")
+    return pl.when(applies).then("_trust").otherwise(0.0).alias(f"_{constraint.id.lower()}_applies")
 
 
 def _effective(prefix: str, constraint: ConstraintRules) -> pl.Expr:
