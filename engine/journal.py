@@ -98,6 +98,10 @@ class Stamp(NamedTuple):
     code_version: str
 
 
+_new: Final = tuple.__new__
+"""Makes an event from its fields at half the price of a call of its class."""
+
+
 class Chain:
     """Seals facts into events, one after the other, from a known head."""
 
@@ -120,8 +124,8 @@ class Chain:
             # The same text as `hash_of` joins; written out because replay seals 80,000 a second.
             body = f"{seq}{when}{kind}\x1f{decision_id}\x1f{order_ref}\x1f{payload}{tail}{previous}"
             digest = sha256(body.encode()).hexdigest()
-            fields = (seq, text, day, kind, decision_id, order_ref, payload)
-            events.append(Event(*fields, contracts_hash, code_version, previous, digest))
+            event = (seq, text, day, kind, decision_id, order_ref, payload)
+            events.append(_new(Event, (*event, contracts_hash, code_version, previous, digest)))
             previous = digest
         self.head = Head(seq, previous)
         return events

@@ -13,7 +13,7 @@ from engine.broker import (
     PlaceProtection,
 )
 from engine.decision import Action
-from engine.desk import BarClosed, ClockTicked, CommandFailed, Desk, DeskState, Input
+from engine.desk import BarClosed, ClockTicked, CommandFailed, Desk, DeskState, Input, Step
 from engine.errors import BrokerTimeout, BrokerUnreachable, HaltDesk
 from engine.exchange import Exchange
 from engine.journal import Entry, Kind
@@ -57,7 +57,9 @@ class ShadowDesk:
             self.deliver(self.exchange.on_bar(row))
             if self._has_clock:
                 self.deliver((ClockTicked(at=row.closes_at),))
-        self.deliver((BarClosed(row),))
+        commands = self._book(self.desk.step_bar(self.state, row))
+        if commands:
+            self._settle(commands, BarClosed(row))
 
     def deliver(self, inputs: Iterable[Input]) -> None:
         """Step through these inputs and everything that they set off at the exchange.
@@ -70,16 +72,17 @@ class ShadowDesk:
                 self._settle(commands, happened)
 
     def _step(self, happened: Input) -> tuple[Command, ...]:
-        step = self.desk.step(self.state, happened)
-        self.state = step.state
-        self.entries += step.entries
-        decision = step.decision
+        return self._book(self.desk.step(self.state, happened))
+
+    def _book(self, step: Step) -> tuple[Command, ...]:
+        self.state, entries, commands, decision = step
+        self.entries += entries
         if decision is not None:
             self.decisions[decision.action, decision.reason] += 1
-        if step.commands or decision is None:
+        if commands or decision is None:
             self._wants_clock = None
-            self.closed += (entry for entry in step.entries if is_closed_trade(entry))
-        return step.commands
+            self.closed += (entry for entry in entries if is_closed_trade(entry))
+        return commands
 
     def _settle(self, commands: tuple[Command, ...], happened: Input) -> None:
         """Send commands and hear the answers, until no answer calls for another command."""

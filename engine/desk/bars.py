@@ -39,6 +39,13 @@ _DETAILS: Final = {
     ExitKind.TIME_STOP: "its time is over",
 }
 
+# Every bar makes two entries. A plain text is what SQLite binds at once, a member of an enumeration
+# costs a call to look up and another to bind; `__new__` spares the call of the class.
+_BAR: Final = Kind.BAR.value
+_DECISION: Final = Kind.DECISION.value
+_TRADES: Final = Recording.TRADES
+_new: Final = tuple.__new__
+
 _TIMES: Final = tuple(f"{hour:02d}{minute:02d}" for hour in range(24) for minute in range(60))
 
 
@@ -54,7 +61,13 @@ def bar_entry(row: MarketRow) -> Entry:
         f'{{"open_ticks":{row.open_ticks},"high_ticks":{row.high_ticks},'
         f'"low_ticks":{row.low_ticks},"close_ticks":{row.close_ticks}}}'
     )
-    return Entry(Kind.BAR, row.closes_at, text)
+    return _new(Entry, (_BAR, row.closes_at, text, "", ""))
+
+
+def decision_entry(decision: Decision, row: MarketRow, own: OwnView) -> Entry:
+    """The record of a decision."""
+    payload = decision_payload(decision, row, own)
+    return _new(Entry, (_DECISION, row.closes_at, payload, decision_id_of(row), ""))
 
 
 def dvs_level(dvs: float, law: Constitution) -> int:
@@ -110,14 +123,13 @@ def see_bar(turn: Turn, row: MarketRow, eqs: float) -> None:
 
 def is_quality_news(level_before: int, dvs: float, recording: Recording, law: Constitution) -> bool:
     """Whether a bar's data validity score calls for more than the bar's record."""
-    if recording is Recording.TRADES:
+    if recording is _TRADES:
         return dvs < law.dvs_kill_below
     return level_before != DVS_LEVEL_BEST or dvs < law.dvs_entry_min
 
 
 def _record(turn: Turn, decision: Decision, row: MarketRow, own: OwnView) -> None:
-    payload = decision_payload(decision, row, own)
-    turn.entries.append(Entry(Kind.DECISION, row.closes_at, payload, decision_id_of(row)))
+    turn.entries.append(decision_entry(decision, row, own))
 
 
 def _managed(trade: Trade, asked: Hold | Tighten | Exit, row: MarketRow, rules: Rules) -> Decision:

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from typing import Final, assert_never
 
-from engine.decision import Action, decide, decision_payload
-from engine.desk.bars import bar_entry, close_bar, decision_id_of, is_quality_news, see_bar
+from engine.decision import Action, decide
+from engine.desk.bars import bar_entry, close_bar, decision_entry, is_quality_news, see_bar
 from engine.desk.care import close_trade, is_due, take_care, tick
 from engine.desk.facts import (
     BarClosed,
@@ -24,7 +24,6 @@ from engine.desk.state import DeskState
 from engine.desk.trades import follow, lift_limit
 from engine.desk.turn import Step, Turn
 from engine.errors import InputRefused
-from engine.journal import Entry, Kind
 from engine.kill import KillCause, KillEvent, KillState, change, why_not_resume
 from engine.ladder import STEP, Reason
 from engine.market import MarketRow
@@ -33,6 +32,11 @@ from engine.rules import Rules
 from engine.trade import ExitKind
 
 _ALWAYS: Final = datetime.min.replace(tzinfo=UTC)
+# Looked up once: an enumeration pays a call for each lookup, and this is asked on every bar.
+_SKIP: Final = Action.SKIP
+_TRADES: Final = Recording.TRADES
+_new: Final = tuple.__new__
+
 _LOCKS = {KillState.KILLED: Reason.KILL_SWITCH_ACTIVE, KillState.HALTED: Reason.HALTED}
 
 
@@ -47,7 +51,7 @@ class Desk:
     def step(self, state: DeskState, happened: Input) -> Step:
         """The state after one input, the facts to commit, and the commands to send after that."""
         if isinstance(happened, BarClosed):
-            return self._bar(state, happened.row)
+            return self.step_bar(state, happened.row)
         turn = Turn(state, self.rules, _now(state, happened.at))
         match happened:
             case SessionOpened():
@@ -94,8 +98,8 @@ class Desk:
             return None
         return own.cooldown_ends_at or _ALWAYS
 
-    def _bar(self, state: DeskState, row: MarketRow) -> Step:
-        """A closed bar; one that was seen before, or comes late, leaves no second record."""
+    def step_bar(self, state: DeskState, row: MarketRow) -> Step:
+        """The step of a closed bar; one seen before, or late, leaves no second record."""
         session = state.session
         if session is None:
             raise InputRefused(
@@ -112,13 +116,12 @@ class Desk:
         ):
             own = self._own_view(state, eqs)
             decision = decide(row, own, self.rules)
-            if decision.action is Action.SKIP:
-                if session.recording is Recording.TRADES:
-                    return Step(state, (), (), decision)
-                payload = decision_payload(decision, row, own)
-                record = Entry(Kind.DECISION, row.closes_at, payload, decision_id_of(row))
-                after = DeskState._make((row.closes_at, *state[1:]))
-                return Step(after, (bar_entry(row), record), (), decision)
+            if decision.action is _SKIP:
+                if session.recording is _TRADES:
+                    return _new(Step, (state, (), (), decision))
+                after = _new(DeskState, (row.closes_at, *state[1:]))
+                records = (bar_entry(row), decision_entry(decision, row, own))
+                return _new(Step, (after, records, (), decision))
         return self._busy_bar(state, row, eqs)
 
     def _busy_bar(self, state: DeskState, row: MarketRow, eqs: float) -> Step:
