@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -54,8 +55,14 @@ create view if not exists events as
   from entries e join stamps s on s.id = e.stamp;
 """
 
-_INSERT: Final = "insert into entries values (?1, {stamp}, ?2, ?4, ?5, ?6, ?7, ?11)"
-"""Bound to an `Event`: the parameters left out are those that the stamp and the row before hold."""
+_INSERT: Final = "insert into entries values (?, {stamp}, ?, ?, ?, ?, ?, ?)"
+"""Bound to what `_stored` leaves of an `Event`: each bound text is copied, needed or not."""
+
+_stored: Final = itemgetter(0, 1, 3, 4, 5, 6, 10)
+"""The fields of an `Event` that neither the stamp nor the row before it holds."""
+
+_PAGE_BYTES: Final = {True: 8_192, False: 65_536}
+"""By durability: a live commit writes its few pages whole, a replay's session fills many."""
 
 _LAST_SEQ: Final = 2**62
 _COLUMNS: Final = ", ".join(Event._fields)
@@ -84,7 +91,7 @@ class JournalWriter:
         self._connection = sqlite3.connect(path, isolation_level=None)
         for pragma in (
             f"busy_timeout={_BUSY_MILLISECONDS}",
-            "page_size=8192",
+            f"page_size={_PAGE_BYTES[is_durable]}",
             "journal_mode=WAL",
             f"synchronous={'FULL' if is_durable else 'NORMAL'}",
         ):
@@ -105,7 +112,7 @@ class JournalWriter:
         with self._transaction() as connection:
             insert = _INSERT.format(stamp=self._stamp_id(stamp))
             events = self._chain.seal(entries, stamp)
-            connection.executemany(insert, events)
+            connection.executemany(insert, map(_stored, events))
             connection.execute("insert or replace into head values (1, ?, ?)", self._chain.head)
         return events
 
