@@ -2,11 +2,13 @@
 
 One `credence up` per instance holds an OS lock, because two daemons on one home both launch runs.
 After a power cut a run stays STARTED for ever and blocks the next one, so a run whose process is
-gone is failed before the daemon starts.
+gone is failed before the daemon starts. After a SIGKILL of `credence up` its webserver, daemon and
+code server live on without the lock, so they are remembered and ended before new ones start.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -24,6 +26,7 @@ UNFINISHED: Final = (
     dg.DagsterRunStatus.CANCELING,
 )
 START_SLACK_SECONDS: Final = 5.0
+END_SECONDS_MAX: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,49 @@ def only_one(dagster_home: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def remember(dagster_home: Path, pids: Mapping[str, int]) -> None:
+    """Leave word of the processes that serve this instance, with the instants they began."""
+    began = {name: (pid, psutil.Process(pid).create_time()) for name, pid in pids.items()}
+    _remembered(dagster_home).write_text(json.dumps(began))
+
+
+def end_leftovers(dagster_home: Path) -> list[str]:
+    """End the processes that were remembered and still run; returns their names.
+
+    Only for the holder of the lock: whoever remembered them is gone.
+    """
+    path = _remembered(dagster_home)
+    if not path.exists():
+        return []
+    ended = []
+    for name, (pid, began) in json.loads(path.read_text()).items():
+        try:
+            process = psutil.Process(pid)
+            if process.create_time() == began:
+                end_tree(process)
+                ended.append(name)
+        except psutil.NoSuchProcess:
+            continue
+    path.unlink()
+    return ended
+
+
+def end_tree(process: psutil.Process) -> None:
+    """SIGTERM, then SIGKILL for what has not ended within the bound, children included."""
+    family = [process, *process.children(recursive=True)]
+    for member in family:
+        with suppress(psutil.NoSuchProcess):
+            member.terminate()
+    _, alive = psutil.wait_procs(family, timeout=END_SECONDS_MAX)
+    for member in alive:
+        with suppress(psutil.NoSuchProcess):
+            member.kill()
+
+
+def _remembered(dagster_home: Path) -> Path:
+    return dagster_home / "credence-up.json"
 
 
 def reap_orphans(instance: dg.DagsterInstance) -> list[OrphanedRun]:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -14,16 +15,19 @@ from pathlib import Path
 from typing import Final
 
 import dagster as dg
+import psutil
 
 from engine.errors import SettingsError
 from pipelines.dagster_home import REPOSITORY, dagster_home_of
-from pipelines.instance import only_one, reap_orphans
+from pipelines.instance import end_leftovers, end_tree, only_one, reap_orphans, remember
 
 HOST: Final = "127.0.0.1"
-START_SECONDS_MAX: Final = 120.0
+START_SECONDS_SLOW: Final = 60.0
 STOP_SECONDS_MAX: Final = 20.0
 POLL_SECONDS: Final = 0.25
 LOCATION: Final = "credence"
+SOCKET_PATH_BYTES_MAX: Final = 100
+"""The operating system refuses a longer name for a socket (108 bytes on Linux, 104 on macOS)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,8 @@ def run_up(home: Path, *, port: int, say: Callable[[str], None]) -> int:
     dagster_home = dagster_home_of(home)
     _refuse_taken_port(port)
     with only_one(dagster_home):
+        for leftover in end_leftovers(dagster_home):
+            say(f"ended the {leftover} that an earlier credence up left running")
         environment = _environment(home, dagster_home)
         with dg.DagsterInstance.from_config(str(dagster_home)) as instance:
             for orphan in reap_orphans(instance):
@@ -51,8 +57,8 @@ def run_up(home: Path, *, port: int, say: Callable[[str], None]) -> int:
         stop = _stop_on_signals()
         try:
             _start(parts, dagster_home, port, environment)
-            _wait_until_ready(parts, port, stop)
-            if not stop:
+            remember(dagster_home, {part.name: part.process.pid for part in parts})
+            if _is_ready(parts, port, stop, say):
                 say(f"Credence is at http://{HOST}:{port}  (data home {home}, Ctrl-C stops it)")
             return _watch(parts, stop, say)
         finally:
@@ -72,7 +78,7 @@ def _environment(home: Path, dagster_home: Path) -> dict[str, str]:
 def _start(
     parts: list[Part], dagster_home: Path, port: int, environment: Mapping[str, str]
 ) -> None:
-    socket = dagster_home / "code-server.sock"
+    socket = _socket_of(dagster_home)
     socket.unlink(missing_ok=True)
     workspace = dagster_home / "workspace.yaml"
     server = {"socket": str(socket), "location_name": LOCATION}
@@ -99,18 +105,25 @@ def _start(
         parts.append(Part(name=name, process=process, log=log))
 
 
-def _wait_until_ready(parts: list[Part], port: int, stop: list[int]) -> None:
-    deadline = time.monotonic() + START_SECONDS_MAX
-    while not stop and not _is_serving(port):
-        dead = _dead(parts)
-        if dead:
-            raise SettingsError(_epitaph(dead))
-        if time.monotonic() > deadline:
-            raise SettingsError(
-                f"expected the UI on port {port} within {START_SECONDS_MAX:.0f} s; "
-                f"see the logs in {parts[0].log.parent}"
-            )
+def _socket_of(dagster_home: Path) -> Path:
+    """Where the code server listens: in the instance, or elsewhere if that path is too long."""
+    socket = dagster_home / "code-server.sock"
+    if len(os.fsencode(socket)) <= SOCKET_PATH_BYTES_MAX:
+        return socket
+    return Path(tempfile.mkdtemp(prefix="credence-")) / socket.name
+
+
+def _is_ready(parts: list[Part], port: int, stop: list[int], say: Callable[[str], None]) -> bool:
+    """Wait until the UI knows the desk; false when told to stop, or when a part died meanwhile."""
+    slow_at = time.monotonic() + START_SECONDS_SLOW
+    while not stop and not _dead(parts):
+        if _is_serving(port):
+            return True
+        if time.monotonic() > slow_at:
+            say(f"still starting; the logs are in {parts[0].log.parent}")
+            slow_at = time.monotonic() + START_SECONDS_SLOW
         time.sleep(POLL_SECONDS)
+    return False
 
 
 def _is_serving(port: int) -> bool:
@@ -166,7 +179,7 @@ def _stop_all(parts: list[Part]) -> None:
         try:
             part.process.wait(timeout=STOP_SECONDS_MAX)
         except subprocess.TimeoutExpired:
-            part.process.kill()
+            end_tree(psutil.Process(part.process.pid))
             part.process.wait()
 
 

@@ -1,0 +1,98 @@
+"""`credence up` as a unit: one at a time, all ends with it, and a dead part is not hidden."""
+
+import signal
+import socket
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from desk_up import desk_up
+
+from engine.errors import SettingsError
+from pipelines.dagster_home import is_up
+from pipelines.up import SOCKET_PATH_BYTES_MAX, STOP_SECONDS_MAX, _socket_of, run_up
+
+
+def refuse(text: str) -> None:
+    raise AssertionError(f"it should have refused to start, but said {text}")
+
+
+@pytest.fixture(autouse=True)
+def no_other_instance(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+
+
+def test_a_taken_port_is_refused_before_anything_is_started(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+
+        with pytest.raises(SettingsError, match="choose another with --port"):
+            run_up(tmp_path / "home", port=taken.getsockname()[1], say=refuse)
+
+    assert not (tmp_path / "home" / "dagster" / "logs").exists()
+
+
+def test_a_data_home_with_a_long_name_still_has_a_socket(tmp_path: Path) -> None:
+    deep = tmp_path / ("a very long name " * 6)
+
+    socket_of_deep = _socket_of(deep)
+
+    assert len(str(socket_of_deep)) <= SOCKET_PATH_BYTES_MAX < len(str(deep))
+    assert _socket_of(Path("/data/dagster")) == Path("/data/dagster/code-server.sock")
+
+
+@pytest.mark.slow
+def test_one_desk_serves_refuses_a_second_and_ends_with_everything_it_started(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "home"
+    with desk_up(home) as desk:
+        told = desk.wait_for("Credence is at")
+        family = desk.family()
+        with pytest.raises(SettingsError, match="another `credence up` holds its lock"):
+            run_up(home, port=1, say=refuse)
+        locations = desk.ask(
+            "{ workspaceOrError { ... on Workspace { locationEntries { name } } } }"
+        )
+
+        asked_at = time.monotonic()
+        code = desk.ends(signal.SIGTERM)
+        seconds = time.monotonic() - asked_at
+
+    assert f"http://127.0.0.1:{desk.port}" in told
+    assert locations["workspaceOrError"]["locationEntries"] == [{"name": "credence"}]
+    assert len(family) >= 3
+    assert code == 0
+    assert seconds < STOP_SECONDS_MAX
+    assert [member for member in family if member.is_running()] == []
+    assert not is_up(home)
+
+
+@pytest.mark.slow
+def test_what_a_killed_desk_left_running_is_ended_and_a_dead_part_is_reported(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "home"
+    with desk_up(home) as killed:
+        left = set(killed.parts().values())
+        killed.ends(signal.SIGKILL)
+    assert [pid for pid in left if psutil.pid_exists(pid)] != []
+
+    with desk_up(home) as desk:
+        desk.wait_for("that an earlier credence up left running")
+        (home / "dagster" / "credence-up.json").unlink(missing_ok=True)
+        parts = desk.parts()
+        gone = [pid for pid in left if psutil.pid_exists(pid)]
+        psutil.Process(parts["daemon"]).kill()
+        told = desk.wait_for("ended with code -9; last lines of")
+        family = desk.family()
+        code = desk.process.wait(timeout=45)
+
+    assert gone == []
+    assert told.startswith("the daemon ")
+    assert "daemon.log" in told
+    assert code == 3
+    assert [member for member in family if member.is_running()] == []
+    assert not is_up(home)
