@@ -6,6 +6,8 @@ depends on us can only remove candidates, so a bar without `may_enter` can never
 """
 
 from collections.abc import Mapping
+from functools import reduce
+from operator import or_
 from typing import Final
 
 import polars as pl
@@ -16,13 +18,23 @@ from engine.gates import (
     first_no,
     is_vetoed,
     lockout_memory,
+    lockout_starts,
     minutes_to_close,
     step_of,
 )
 from engine.ladder import LADDER, PASSED, Reason
-from engine.measures import Passes, add_passes, per_rules
+from engine.measures import Stage, add_stage, per_rules, stage
 from engine.rules import Rules, TemplateRules
-from engine.scores import bar_theta, biases, edge, euc, prior_p_win, theta
+from engine.scores import (
+    bar_theta,
+    biases,
+    conflict_theta,
+    doubt,
+    edge,
+    euc,
+    prior_p_win,
+    theta,
+)
 from engine.strategies.protocol import Strategy
 from engine.strategies.registry import templates
 from engine.units import Side
@@ -43,7 +55,6 @@ SETUP_COLUMNS: Final[Mapping[str, pl.DataType]] = {
 """What each template adds, under its id in lower case: `k1_side`, `k1_stop_ticks`, …"""
 
 _OF_A_SETUP: Final = ("stop_ticks", "target_ticks", "instability", "p_win", "edge", "theta", "euc")
-_SCRATCH: Final = "^_.*$"
 _REASONS: Final = pl.Series([*(reason.value for reason in LADDER), None], dtype=pl.String)
 
 
@@ -60,58 +71,67 @@ def add_candidates(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     `has_setup`, `may_enter`, and the `minutes_since_…` of each lockout. Scores assume EQS = 1 and a
     learning modifier of 1. Reads quality, signals, beliefs and the context's `session_minutes`.
     """
-    frame = add_passes(frame, _passes(rules))
-    return frame.drop(pl.selectors.matches(_SCRATCH))
+    return add_stage(frame, _stage(rules))
 
 
 @per_rules
-def _passes(rules: Rules) -> Passes:
-    """The stages of the computation; each reads only columns of the stages before it.
+def _stage(rules: Rules) -> Stage:
+    """The passes of the computation; each reads only columns of the passes before it.
 
     Columns that start with `_` belong to the geometry, whatever is believed; a setup takes its
     numbers from them.
     """
     found, blocks = templates(rules), rules.strategies.templates
     names = [block.id.lower() for block in blocks]
-    return (
+    return stage(
         (
             minutes_to_close().alias("minutes_to_close"),
-            *lockout_memory(rules),
+            *lockout_starts(rules),
             *(column for template in found for column in template.detect(rules).columns),
+            *(biases(rules, side).alias(f"_biases_{SIDE_NAMES[side]}") for side in Side),
+            *_bar_gates(rules),
+            doubt(rules).alias("_doubt"),
         ),
-        (*(_seen(template, rules) for template in found),),
+        (
+            *(_seen(template, rules) for template in found),
+            *lockout_memory(),
+            bar_theta(rules).alias("_theta"),
+        ),
         (
             bar_step(rules).alias("_bar_step"),
-            bar_theta(rules).alias("_theta"),
-            *(biases(rules, side).alias(f"_biases_{SIDE_NAMES[side]}") for side in Side),
-            is_vetoed(rules).alias("_is_vetoed"),
             *(_belief(block, rules) for block in blocks),
+            *(_instability(block, rules) for block in blocks),
             *(_stop(template, rules) for template in found),
         ),
         (
             *(_target(template, rules) for template in found),
             *(_believed(block) for block in blocks),
-            *(_instability(block, rules) for block in blocks),
+            *(
+                (pl.col(f"{block.id.lower()}_belief") >= block.belief_min).alias(
+                    f"_{block.id.lower()}_is_believed"
+                )
+                for block in blocks
+            ),
         ),
         (
-            *(_side(block) for block in blocks),
+            *(_has_bracket(name) for name in names),
             *(prior_p_win(name, rules).alias(f"_{name}_p_win") for name in names),
         ),
         (
-            _has_conflict(names).alias("_has_conflict"),
-            pl.any_horizontal(pl.col(f"{name}_side") != 0 for name in names).alias("has_setup"),
+            *(_side(name) for name in names),
             *(edge(name).alias(f"_{name}_edge") for name in names),
         ),
-        tuple(
-            score
-            for name in names
-            for score in (
-                theta(name, rules).alias(f"_{name}_theta"),
-                euc(name, rules).alias(f"_{name}_euc"),
-            )
+        (
+            conflict_theta(_has_conflict(names), rules).alias("_conflict"),
+            *((pl.col(f"{name}_side") != 0).alias(f"_{name}_is_setup") for name in names),
+            *(euc(name, rules).alias(f"_{name}_euc") for name in names),
+        ),
+        (
+            reduce(or_, (pl.col(f"_{name}_is_setup") for name in names)).alias("has_setup"),
+            *(theta(name, rules).alias(f"_{name}_theta") for name in names),
         ),
         tuple(_step_if_believed(block, rules) for block in blocks),
-        tuple(_step(block) for block in blocks),
+        tuple(_step(name) for name in names),
         (
             _market_step(names).alias("market_step"),
             *(column for name in names for column in _setup(name)),
@@ -175,52 +195,59 @@ def _instability(block: TemplateRules, rules: Rules) -> pl.Expr:
     return of_side.alias(f"_{name}_instability")
 
 
-def _side(block: TemplateRules) -> pl.Expr:
+def _has_bracket(name: str) -> pl.Expr:
+    """Does the geometry name a side, and both distances?"""
+    stop, target = pl.col(f"_{name}_stop_ticks"), pl.col(f"_{name}_target_ticks")
+    has_bracket = (pl.col(f"_{name}_seen") != 0) & stop.is_not_null() & target.is_not_null()
+    return has_bracket.alias(f"_{name}_has_bracket")
+
+
+def _side(name: str) -> pl.Expr:
     """The setup's side: that of a geometry with a known bracket and enough belief, else 0."""
-    name = block.id.lower()
-    is_setup = (
-        (pl.col(f"{name}_belief") >= block.belief_min)
-        & pl.col(f"_{name}_stop_ticks").is_not_null()
-        & pl.col(f"_{name}_target_ticks").is_not_null()
-    )
-    side = pl.when(is_setup).then(pl.col(f"_{name}_seen")).otherwise(pl.lit(0, dtype=pl.Int8))
-    return side.alias(f"{name}_side")
+    is_setup = pl.col(f"_{name}_is_believed") & pl.col(f"_{name}_has_bracket")
+    nowhere = pl.lit(0, dtype=pl.Int8)
+    return pl.when(is_setup).then(f"_{name}_seen").otherwise(nowhere).alias(f"{name}_side")
 
 
 def _has_conflict(names: list[str]) -> pl.Expr:
     """Do setups of opposite sides meet on this bar?"""
     sides = [pl.col(f"{name}_side") for name in names]
-    return pl.any_horizontal(side > 0 for side in sides) & pl.any_horizontal(
-        side < 0 for side in sides
+    return (pl.max_horizontal(sides) > 0) & (pl.min_horizontal(sides) < 0)
+
+
+def _bar_gates(rules: Rules) -> tuple[pl.Expr, ...]:
+    """Gates that every template asks of the bar: `_is_tradable`, and `_is_calm` without a veto."""
+    strategies = rules.strategies
+    tradability = pl.col(f"{strategies.tradability_constraint.lower()}_effective")
+    return (
+        (tradability >= strategies.tradability_belief_min).alias("_is_tradable"),
+        (~is_vetoed(rules)).alias("_is_calm"),
     )
 
 
 def _step_if_believed(block: TemplateRules, rules: Rules) -> pl.Expr:
     """Ladder step of the geometry's first market-only no but its belief."""
-    name, strategies = block.id.lower(), rules.strategies
-    stop, target = pl.col(f"_{name}_stop_ticks"), pl.col(f"_{name}_target_ticks")
-    tradability = pl.col(f"{strategies.tradability_constraint.lower()}_effective")
-    friction_share = pl.col("friction_ticks") / target
+    name = block.id.lower()
+    stop = pl.col(f"_{name}_stop_ticks")
+    friction_share = pl.col("friction_ticks") / pl.col(f"_{name}_target_ticks")
     gates = (
         (Reason.STOP_EXCEEDS_RISK_BUDGET, stop <= rules.constitution.stop_ticks_max),
-        (Reason.BELIEF_TOO_LOW, tradability >= strategies.tradability_belief_min),
+        (Reason.BELIEF_TOO_LOW, pl.col("_is_tradable")),
         (Reason.STABILITY_NOT_MET, pl.col(f"_{name}_instability") <= block.instability_max),
-        (Reason.NOISE_VETO, ~pl.col("_is_vetoed")),
+        (Reason.NOISE_VETO, pl.col("_is_calm")),
         (Reason.FRICTION_TOO_HIGH, friction_share <= rules.decision.friction_share_max),
         (Reason.EDGE_SCORE_BELOW_THETA, pl.col(f"_{name}_euc") >= pl.col(f"_{name}_theta")),
     )
-    has_bracket = (pl.col(f"_{name}_seen") != 0) & stop.is_not_null() & target.is_not_null()
-    step = pl.when(has_bracket).then(first_no(gates)).otherwise(step_of(Reason.NO_CANDIDATE))
-    return step.alias(f"{name}_step_if_believed")
+    bracketed = pl.when(f"_{name}_has_bracket").then(first_no(gates))
+    return bracketed.otherwise(step_of(Reason.NO_CANDIDATE)).alias(f"{name}_step_if_believed")
 
 
-def _step(block: TemplateRules) -> pl.Expr:
+def _step(name: str) -> pl.Expr:
     """Ladder step of the setup's first market-only no; without a setup, why there is none."""
-    name = block.id.lower()
     step = (
-        pl.when(pl.col(f"{name}_side") != 0)
-        .then(pl.col(f"{name}_step_if_believed"))
-        .when(pl.col(f"{name}_belief") >= block.belief_min)
+        pl.when(f"_{name}_is_setup")
+        .then(f"{name}_step_if_believed")
+        .when(f"_{name}_is_believed")
         .then(step_of(Reason.NO_CANDIDATE))
         .otherwise(step_of(Reason.BELIEF_TOO_LOW))
     )
@@ -233,10 +260,7 @@ def _market_step(names: list[str]) -> pl.Expr:
     Setups count before templates without one: those only say why there is no setup at all.
     """
     steps = [pl.col(f"_{name}_step") for name in names]
-    of_setups = [
-        pl.when(pl.col(f"{name}_side") != 0).then(step)
-        for name, step in zip(names, steps, strict=True)
-    ]
+    of_setups = [pl.when(f"_{name}_is_setup").then(f"_{name}_step") for name in names]
     furthest = pl.when("has_setup").then(pl.max_horizontal(of_setups))
     own = pl.col("_bar_step")
     return pl.when(own < PASSED).then(own).otherwise(furthest.otherwise(pl.max_horizontal(steps)))
@@ -244,10 +268,9 @@ def _market_step(names: list[str]) -> pl.Expr:
 
 def _setup(name: str) -> list[pl.Expr]:
     """The setup's numbers, null where there is none, and its reason in the ladder's word."""
-    is_setup = pl.col(f"{name}_side") != 0
     return [
         *(
-            pl.when(is_setup).then(pl.col(f"_{name}_{what}")).alias(f"{name}_{what}")
+            pl.when(f"_{name}_is_setup").then(f"_{name}_{what}").alias(f"{name}_{what}")
             for what in _OF_A_SETUP
         ),
         pl.lit(_REASONS).gather(pl.col(f"_{name}_step")).alias(f"{name}_reason"),

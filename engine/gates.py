@@ -1,6 +1,8 @@
 """Which bars the market forbids for every template: data, session and lockouts, in ladder order."""
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import and_, or_
 from typing import Final
 
 import polars as pl
@@ -67,9 +69,10 @@ def step_of(reason: Reason) -> pl.Expr:
     return pl.lit(STEP[reason], dtype=pl.Int8)
 
 
-def lockout_memory(rules: Rules) -> tuple[pl.Expr, ...]:
-    """`minutes_since_volatility`, `minutes_since_wide`, `minutes_since_news` (Int32): minutes since
-    the session's last bar that started each lockout, null before the first.
+def lockout_starts(rules: Rules) -> tuple[pl.Expr, ...]:
+    """Scratch columns of `lockout_memory`: when each lockout last started, in minutes of the frame.
+
+    The instants of a session are a day apart from those of the next.
     """
     decision = rules.decision
     volatility = (
@@ -78,24 +81,38 @@ def lockout_memory(rules: Rules) -> tuple[pl.Expr, ...]:
     wide = (pl.col("spread_ticks") >= decision.spread_lockout_ticks) | (
         pl.col("slippage_ticks") >= decision.spread_lockout_ticks
     )
+    instant = pl.col("session_key") * _MINUTES_PER_DAY + pl.col("minute")
     return (
-        _minutes_since(volatility).alias("minutes_since_volatility"),
-        _minutes_since(wide).alias("minutes_since_wide"),
-        _minutes_since(pl.col("is_shock")).alias("minutes_since_news"),
+        instant.alias("_instant"),
+        *(
+            pl.when(happened).then(instant).forward_fill().alias(f"_{name}_at")
+            for name, happened in (
+                ("volatility", volatility),
+                ("wide", wide),
+                ("news", pl.col("is_shock")),
+            )
+        ),
     )
+
+
+def lockout_memory() -> tuple[pl.Expr, ...]:
+    """`minutes_since_volatility`, `minutes_since_wide`, `minutes_since_news` (Int32): minutes since
+    the session's last bar that started each lockout, null before the first.
+    """
+    return tuple(_minutes_since(name) for name in ("volatility", "wide", "news"))
 
 
 def is_vetoed(rules: Rules) -> pl.Expr:
     """Does any veto forbid every entry of the bar? An unknown one does."""
     forbids = [veto.vetoes(rules).fill_null(value=True) for veto in vetoes()]
-    return pl.any_horizontal(pl.lit(value=False), *forbids)
+    return reduce(or_, forbids, pl.lit(value=False))
 
 
-def _minutes_since(happened: pl.Expr) -> pl.Expr:
+def _minutes_since(name: str) -> pl.Expr:
     """Minutes since it last happened in the session, which is no longer than the session is old."""
-    instant = pl.col("session_key") * _MINUTES_PER_DAY + pl.col("minute")
-    elapsed = instant - pl.when(happened).then(instant).forward_fill()
-    return pl.when(elapsed <= pl.col("minute")).then(elapsed).cast(pl.Int32)
+    elapsed = pl.col("_instant") - pl.col(f"_{name}_at")
+    within = pl.when(elapsed <= pl.col("minute")).then(elapsed)
+    return within.cast(pl.Int32).alias(f"minutes_since_{name}")
 
 
 def _is_over(minutes_since: str, lockout_minutes: int) -> pl.Expr:
@@ -114,7 +131,7 @@ def _has_required_signals(rules: Rules) -> pl.Expr:
         for prefix, _ in streams(constraint)
     ]
     needed = [pl.col(name).is_not_null() for name in ("atr_14_ticks", "friction_ticks", *asked)]
-    return pl.all_horizontal(needed) & pl.any_horizontal(_known(believed))
+    return reduce(and_, needed) & reduce(or_, _known(believed))
 
 
 def _known(names: Sequence[str]) -> list[pl.Expr]:
@@ -134,4 +151,4 @@ def _is_outside_windows(rules: Rules) -> pl.Expr:
         ~decided_minute().is_between(window.from_minute, window.until_minute, closed="left")
         for window in session.no_trade_windows
     ]
-    return pl.all_horizontal(pl.col("minutes_to_close") > late, *outside)
+    return reduce(and_, outside, pl.col("minutes_to_close") > late)

@@ -36,7 +36,7 @@ def euc(name: str, rules: Rules) -> pl.Expr:
     decision = rules.decision
     shaken = (pl.col(f"_{name}_instability") / decision.instability_scale).clip(upper_bound=1.0)
     uncertainty = (
-        decision.weight_dvs * (1 - pl.col("dvs"))
+        pl.col("_doubt")
         + decision.weight_instability * shaken
         + decision.weight_belief * (1 - pl.col(f"_{name}_belief"))
     )
@@ -44,13 +44,22 @@ def euc(name: str, rules: Rules) -> pl.Expr:
     return pl.col(f"_{name}_edge") - uncertainty - cost
 
 
+def doubt(rules: Rules) -> pl.Expr:
+    """What doubtful data adds to the uncertainty of every score of the bar."""
+    return rules.decision.weight_dvs * (1 - pl.col("dvs"))
+
+
 def theta(name: str, rules: Rules) -> pl.Expr:
     """What the score has to reach: the bar's theta, the biases of the side, and a conflict."""
     decision, is_long = rules.decision, pl.col(f"_{name}_seen") > 0
-    leaning = pl.when(is_long).then(pl.col("_biases_long")).otherwise(pl.col("_biases_short"))
-    conflict = _amount_where(pl.col("_has_conflict"), decision.theta_conflict)
-    total = pl.col("_theta") + leaning + conflict
+    leaning = pl.when(is_long).then("_biases_long").otherwise("_biases_short")
+    total = pl.col("_theta") + leaning + pl.col("_conflict")
     return total.clip(decision.theta_min, decision.theta_max)
+
+
+def conflict_theta(has_conflict: pl.Expr, rules: Rules) -> pl.Expr:
+    """What setups of opposite sides on one bar add to the theta of each."""
+    return _amount_where(has_conflict, rules.decision.theta_conflict)
 
 
 def bar_theta(rules: Rules) -> pl.Expr:
@@ -87,9 +96,10 @@ def biases(rules: Rules, side: Side) -> pl.Expr:
 
 
 def _is_biased(modifier: BiasModifier, side: Side) -> pl.Expr:
-    signal = pl.col(modifier.signal)
-    leaning = {"with": signal * int(side), "against": signal * -int(side), "any": signal.abs()}
-    return leaning[modifier.side] >= modifier.beyond
+    signal, beyond = pl.col(modifier.signal), modifier.beyond
+    above, below = signal >= beyond, signal <= -beyond
+    along, against = (above, below) if side is Side.LONG else (below, above)
+    return {"with": along, "against": against, "any": signal.abs() >= beyond}[modifier.side]
 
 
 def _sum_where(additions: list[tuple[pl.Expr, float]]) -> pl.Expr:
