@@ -33,20 +33,22 @@ def _record(record: object) -> dict[str, Any]:
     plain: dict[str, Any] = {TYPE: kind.__name__}
     for name in _names(cast("Hashable", kind)):
         value = getattr(record, name)
-        plain[name] = value if type(value) in _AS_IT_IS else _plain(value)
+        is_plain = type(value) in _AS_IT_IS or isinstance(value, Enum)
+        plain[name] = value if is_plain else _plain(value)
     return plain
 
 
-_AS_IT_IS: Final = frozenset({str, int, float, bool, type(None)})
+_AS_IT_IS: Final = frozenset({str, int, float, bool, type(None), datetime, date})
+"""What orjson writes canonically by itself; as it does a field that is a member of an enum."""
 
 
 def _plain(value: object) -> Any:
     if isinstance(value, Enum):
         return value.value
-    if type(value) in _AS_IT_IS:
-        return value
     if isinstance(value, datetime | date):
         return value.isoformat()
+    if type(value) in _AS_IT_IS:
+        return value
     if isinstance(value, Decimal):
         return str(value)
     if isinstance(value, tuple):

@@ -151,6 +151,8 @@ def _refused_steps(row: MarketRow, own: OwnView) -> list[int]:
 
 def _nearest(scores: tuple[Score, ...]) -> int:
     """Index of the setup that came furthest down the ladder; of equals the best score, then K1."""
+    if len(scores) == 1:
+        return 0
 
     def progress(index: int) -> tuple[int, float, str]:
         score = scores[index]
@@ -233,7 +235,7 @@ def decision_payload(decision: Decision, row: MarketRow, own: OwnView) -> str:
     chosen, scores = "null", "[]"
     if scored:
         chosen = f'"{entered.template}"' if entered else "null"
-        scores = _json([_rounded(score._asdict()) for score in scored])
+        scores = _json([_rounded(score) for score in scored])
     return (
         f'{_HEADS[action, reason]}"cause":"{cause}",'
         f'"sentence":"{sentence}","counterfactual":"{missing}",'
@@ -253,10 +255,10 @@ _HEADS: Final = {
 }
 
 
-def _rounded(fields: dict[str, object]) -> dict[str, object]:
+def _rounded(score: Score) -> dict[str, object]:
     return {
-        name: round(value, 4) if isinstance(value, float) else value
-        for name, value in fields.items()
+        name: round(value, 4) if type(value) is float else value
+        for name, value in zip(Score._fields, score, strict=True)
     }
 
 

@@ -1,6 +1,6 @@
 """The chain: what it seals it can verify, and whatever was done to it has a number."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -126,3 +126,22 @@ def test_the_first_event_follows_the_genesis():
 def test_a_broken_chain_is_refused_with_its_number():
     with pytest.raises(JournalError, match="broken at event 2"):
         require_whole(verify(sealed(3)[:1] + sealed(3)[2:]))
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        datetime(2026, 3, 3, 15, 42, tzinfo=UTC),
+        datetime(2026, 3, 3, 0, 0, tzinfo=UTC),
+        datetime(2026, 3, 3, 15, 42, 7, tzinfo=UTC),
+        datetime(2026, 3, 3, 15, 42, 0, 1, tzinfo=UTC),
+        datetime(2026, 3, 4, 0, 1, tzinfo=UTC),
+        datetime(2026, 3, 3, 10, 42, tzinfo=timezone(timedelta(hours=-5))),
+    ],
+)
+def test_an_instant_is_written_as_isoformat_writes_it(at: datetime) -> None:
+    stamp = Stamp(date(2026, 3, 3), "rules", "code")
+
+    (event,) = Chain().seal([Entry(Kind.CLOCK, at, "{}")], stamp)
+
+    assert event.at == at.isoformat(timespec="microseconds")
