@@ -205,24 +205,26 @@ class Stage(NamedTuple):
 
     reads: list[str]
     passes: Passes
-    adds: list[str]
+    adds: dict[str, None]
 
 
 def stage(*passes: tuple[pl.Expr, ...]) -> Stage:
-    """A stage of these passes, each of which adds columns that the frame has not."""
+    """A stage of these passes."""
     reads: dict[str, None] = {}
     made: dict[str, None] = {}
     for expressions in passes:
         named = {name: None for each in expressions for name in each.meta.root_names()}
         reads |= {name: None for name in named if name not in made}
         made |= {each.meta.output_name(): None for each in expressions}
-    return Stage(list(reads), passes, [name for name in made if not name.startswith("_")])
+    adds = {name: None for name in made if not name.startswith("_")}
+    return Stage(list(reads), passes, adds)
 
 
 def add_stage(frame: pl.DataFrame, stage: Stage) -> pl.DataFrame:
-    """The frame with what a stage adds."""
+    """The frame with what a stage adds, in place of such columns that it has already."""
     found = add_passes(frame[stage.reads], stage.passes)
-    return frame.hstack([found[name] for name in stage.adds])
+    again = [name for name in frame.columns if name in stage.adds]
+    return (frame.drop(again) if again else frame).hstack([found[name] for name in stage.adds])
 
 
 def side_by_side(*many: Passes) -> Passes:
