@@ -23,7 +23,10 @@ class Ledger:
     @property
     def position(self) -> int:
         """Signed contracts held, as far as we have heard."""
-        return self.carried + sum(fill.side * fill.quantity for fill in self.executions)
+        held = self.carried
+        for fill in self.executions:
+            held += fill.side * fill.quantity
+        return held
 
     def knows(self, execution: ExecutionReported) -> bool:
         """Whether this execution, or a later correction of it, is already booked."""

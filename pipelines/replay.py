@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from time import perf_counter
 from typing import Any, Final
@@ -160,16 +160,22 @@ class _Loop:
                 shadow.play_bar(row)
             return
         kill_below = self.rules.constitution.dvs_kill_below
-        enters_from = self.desk.enters_from(shadow.state)
+        enters_from: datetime | None = None
+        is_known = False
         minute = -1
         for row in session.rows:
-            may_enter = row.may_enter and enters_from is not None and row.closes_at >= enters_from
             is_idle = shadow.is_idle
+            may_enter = row.may_enter and is_idle
+            if may_enter:
+                # Asked only here: while a trade is open the answer changes often and is not needed.
+                if not is_known:
+                    enters_from, is_known = self.desk.enters_from(shadow.state), True
+                may_enter = enters_from is not None and row.closes_at >= enters_from
             if not is_idle and row.minute > minute + 1:
                 self._play_gap(shadow, session, minute, row.minute)
             if not is_idle or may_enter or row.dvs < kill_below:
                 shadow.play_bar(row)
-                enters_from = self.desk.enters_from(shadow.state)
+                is_known = False
             minute = row.minute
         if not shadow.is_idle:
             self._play_gap(shadow, session, minute, session.opened.minutes)
