@@ -6,6 +6,8 @@ is asked too, and one that lacks belief alone is nearer than one that also lacks
 """
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 from typing import Final
 
 import polars as pl
@@ -50,11 +52,18 @@ def _missing(rules: Rules) -> pl.Expr:
         "friction": "friction_ticks",
         **{constraint: f"{constraint.lower()}_likelihood" for constraint in constraints},
     }
-    unknown = [
-        pl.when(pl.col(column).is_null()).then(pl.lit(name)) for name, column in required.items()
+    bits = reduce(
+        add,
+        (
+            pl.col(column).is_null().cast(pl.UInt8) * (1 << place)
+            for place, column in enumerate(required.values())
+        ),
+    )
+    texts = [
+        ", ".join(name for place, name in enumerate(required) if number >> place & 1)
+        for number in range(1 << len(required))
     ]
-    names = pl.concat_str(unknown, separator=", ", ignore_nulls=True)
-    return pl.when(names == "").then(pl.lit("every belief")).otherwise(names)
+    return pl.lit(pl.Series([text or "every belief" for text in texts])).gather(bits)
 
 
 def need_passes(rules: Rules) -> Passes:
