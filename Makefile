@@ -8,7 +8,7 @@ SOURCE ?= generator:7
 DEMO ?=
 PORT ?= 3000
 
-.PHONY: help demo test check ui bench campaign lock docs clean
+.PHONY: help demo test ui bench lock docs clean
 help:  ## List the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 

@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from contracts.across import EVIDENCE_INPUTS, check_across
 from contracts.ceilings import check_ranges
 from contracts.reading import FOLDER, Plain, content_hash, read_contracts
 from contracts.typed import build
@@ -41,6 +40,18 @@ def rules_of(
     contents: Mapping[str, dict[str, Plain]], symbol: str, signals: Collection[str] | None = None
 ) -> Rules:
     """Rules from parsed contents by file stem; the checks of `load_rules` without the disk."""
+    from contracts.across import EVIDENCE_INPUTS, check_across
+
+    rules = built_rules(contents, symbol)
+    check_across(rules, EVIDENCE_INPUTS if signals is None else signals)
+    return rules
+
+
+def built_rules(contents: Mapping[str, dict[str, Plain]], symbol: str) -> Rules:
+    """Rules held to every type, key, ceiling and rule within a file, but not to the engine's names.
+
+    Needs no Polars: enough to say at once whether a contract is refused for what it says.
+    """
     rules = Rules(
         instrument=_instrument(contents["instrument"], symbol),
         session=_block(SessionRules, contents, "calendar"),
@@ -55,7 +66,6 @@ def rules_of(
         contracts_hash=content_hash(contents),
     )
     check_within(rules)
-    check_across(rules, EVIDENCE_INPUTS if signals is None else signals)
     return rules
 
 

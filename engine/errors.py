@@ -41,6 +41,10 @@ class RetryLater(CredenceError):
     """Reaction: wait and retry, within a bound."""
 
 
+class InstanceBusy(RetryLater):
+    """Another process holds the Dagster instance or the port of its UI."""
+
+
 class WarehouseBusy(RetryLater):
     """Another process holds the warehouse's write lock."""
 

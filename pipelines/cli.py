@@ -62,7 +62,7 @@ def demo(
     context: typer.Context,
     *,
     sessions: Annotated[int, typer.Option(min=2, metavar="N", help="How many sessions.")] = 25,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of bars and exchange.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of generated bars.")] = 7,
     source: Annotated[
         str | None, typer.Option(metavar="SRC", help="Bars to use; else generator:SEED.")
     ] = None,
@@ -73,7 +73,7 @@ def demo(
 
     call: Call = context.obj
     home = call.settings().home / "demo"
-    return run_demo(source or f"generator:{seed}", sessions, seed, home, screen=Screen.of_process())
+    return run_demo(source or f"generator:{seed}", sessions, home, screen=Screen.of_process())
 
 
 @app.command()
@@ -89,7 +89,9 @@ def up(
     from pipelines.up import run_up
 
     call: Call = context.obj
-    return run_up(call.settings().home, port=port, say=Screen.of_process().line)
+    wiring = call.wiring()
+    _ = wiring.rules, wiring.source  # A desk on a refused contract must not come up at all.
+    return run_up(wiring.settings.home, port=port, say=Screen.of_process().line)
 
 
 @app.command()

@@ -17,7 +17,7 @@ import dagster as dg
 import psutil
 from filelock import Timeout
 
-from engine.errors import SettingsError
+from engine.errors import InstanceBusy
 from pipelines.dagster_home import lock_of
 
 UNFINISHED: Final = (
@@ -41,12 +41,12 @@ class OrphanedRun:
 
 @contextmanager
 def only_one(dagster_home: Path) -> Iterator[None]:
-    """Hold the OS lock of an instance; raises `SettingsError` when another process holds it."""
+    """Hold the OS lock of an instance; raises `InstanceBusy` when another process holds it."""
     lock = lock_of(dagster_home)
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise SettingsError(
+        raise InstanceBusy(
             f"expected to be the only desk on {dagster_home}, but another `credence up` holds its "
             "lock; open the one that runs, or stop it first"
         ) from error
@@ -59,7 +59,10 @@ def only_one(dagster_home: Path) -> Iterator[None]:
 def remember(dagster_home: Path, pids: Mapping[str, int]) -> None:
     """Leave word of the processes that serve this instance, with the instants they began."""
     began = {name: (pid, psutil.Process(pid).create_time()) for name, pid in pids.items()}
-    _remembered(dagster_home).write_text(json.dumps(began))
+    path = _remembered(dagster_home)
+    aside = path.with_suffix(".tmp")
+    aside.write_text(json.dumps(began))
+    aside.replace(path)  # In one step: half a file would keep the next desk from starting.
 
 
 def end_leftovers(dagster_home: Path) -> list[str]:

@@ -17,12 +17,12 @@ from typing import Final
 import dagster as dg
 import psutil
 
-from engine.errors import SettingsError
+from engine.errors import InstanceBusy
 from pipelines.dagster_home import REPOSITORY, dagster_home_of
 from pipelines.instance import end_leftovers, end_tree, only_one, reap_orphans, remember
 
 HOST: Final = "127.0.0.1"
-START_SECONDS_SLOW: Final = 60.0
+START_SECONDS_MAX: Final = 120.0
 STOP_SECONDS_MAX: Final = 20.0
 POLL_SECONDS: Final = 0.25
 LOCATION: Final = "credence"
@@ -42,7 +42,7 @@ class Part:
 def run_up(home: Path, *, port: int, say: Callable[[str], None]) -> int:
     """Run until interrupted or until a part dies; returns 0 after Ctrl-C or SIGTERM, 3 otherwise.
 
-    Raises `SettingsError` when the instance is in use or the port is taken.
+    Raises `InstanceBusy` when the instance is in use or the port is taken.
     """
     dagster_home = dagster_home_of(home)
     _refuse_taken_port(port)
@@ -56,10 +56,11 @@ def run_up(home: Path, *, port: int, say: Callable[[str], None]) -> int:
         parts: list[Part] = []
         stop = _stop_on_signals()
         try:
-            _start(parts, dagster_home, port, environment)
-            remember(dagster_home, {part.name: part.process.pid for part in parts})
-            if _is_ready(parts, port, stop, say):
+            if _start(parts, dagster_home, port, environment, stop):
                 say(f"Credence is at http://{HOST}:{port}  (data home {home}, Ctrl-C stops it)")
+            elif not stop and not _dead(parts):
+                say(f"the UI did not answer within {START_SECONDS_MAX:.0f} s; see {parts[0].log}")
+                return 3
             return _watch(parts, stop, say)
         finally:
             _stop_all(parts)
@@ -76,33 +77,51 @@ def _environment(home: Path, dagster_home: Path) -> dict[str, str]:
 
 
 def _start(
-    parts: list[Part], dagster_home: Path, port: int, environment: Mapping[str, str]
-) -> None:
+    parts: list[Part],
+    dagster_home: Path,
+    port: int,
+    environment: Mapping[str, str],
+    stop: list[int],
+) -> bool:
+    """Start every part and wait until the UI knows the desk; false when told to stop meanwhile.
+
+    The code server comes first: the others log errors while there is none to ask.
+    """
     socket = _socket_of(dagster_home)
     socket.unlink(missing_ok=True)
     workspace = dagster_home / "workspace.yaml"
     server = {"socket": str(socket), "location_name": LOCATION}
     workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))
-    ui = ["dagster_webserver", "--host", HOST, "--port", str(port), "-w", str(workspace)]
     code = ["dagster", "code-server", "start", "--module-name", "pipelines.definitions"]
-    commands = {
-        "code-server": [*code, "--socket", str(socket), "--location-name", LOCATION],
-        "webserver": ui,
-        "daemon": ["dagster._daemon", "run", "-w", str(workspace)],
-    }
-    for name, command in commands.items():
-        log = dagster_home / "logs" / f"{name}.log"
-        log.parent.mkdir(exist_ok=True)
-        with log.open("wb") as sink:
-            process = subprocess.Popen(  # noqa: S603 - fixed commands of our own environment
-                [sys.executable, "-m", *command],
-                cwd=REPOSITORY,
-                env=environment,
-                stdout=sink,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        parts.append(Part(name=name, process=process, log=log))
+    ui = ["dagster_webserver", "--host", HOST, "--port", str(port), "-w", str(workspace)]
+
+    def start(name: str, command: list[str]) -> None:
+        parts.append(_started(name, command, dagster_home, environment))
+        remember(dagster_home, {part.name: part.process.pid for part in parts})
+
+    start("code-server", [*code, "--socket", str(socket), "--location-name", LOCATION])
+    if not _comes_to_be(socket.exists, parts, stop):
+        return False
+    start("webserver", ui)
+    start("daemon", ["dagster._daemon", "run", "-w", str(workspace)])
+    return _comes_to_be(lambda: _is_serving(port), parts, stop)
+
+
+def _started(
+    name: str, command: list[str], dagster_home: Path, environment: Mapping[str, str]
+) -> Part:
+    log = dagster_home / "logs" / f"{name}.log"
+    log.parent.mkdir(exist_ok=True)
+    with log.open("wb") as sink:
+        process = subprocess.Popen(  # noqa: S603 - fixed commands of our own environment
+            [sys.executable, "-m", *command],
+            cwd=REPOSITORY,
+            env=environment,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return Part(name=name, process=process, log=log)
 
 
 def _socket_of(dagster_home: Path) -> Path:
@@ -113,15 +132,12 @@ def _socket_of(dagster_home: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix="credence-")) / socket.name
 
 
-def _is_ready(parts: list[Part], port: int, stop: list[int], say: Callable[[str], None]) -> bool:
-    """Wait until the UI knows the desk; false when told to stop, or when a part died meanwhile."""
-    slow_at = time.monotonic() + START_SECONDS_SLOW
-    while not stop and not _dead(parts):
-        if _is_serving(port):
+def _comes_to_be(what: Callable[[], bool], parts: list[Part], stop: list[int]) -> bool:
+    """Wait for it; false when told to stop, when a part died, or when it takes too long."""
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while not stop and not _dead(parts) and time.monotonic() < deadline:
+        if what():
             return True
-        if time.monotonic() > slow_at:
-            say(f"still starting; the logs are in {parts[0].log.parent}")
-            slow_at = time.monotonic() + START_SECONDS_SLOW
         time.sleep(POLL_SECONDS)
     return False
 
@@ -191,7 +207,7 @@ def _refuse_taken_port(port: int) -> None:
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise SettingsError(
+            raise InstanceBusy(
                 f"expected port {port} on {HOST} to be free, but {error.strerror}; "
                 "choose another with --port"
             ) from error

@@ -14,14 +14,12 @@ if TYPE_CHECKING:
 SHOWN_TRADES: Final = 8
 
 
-def tell(
-    wiring: "Wiring", chosen: "Sequence[Session]", equity_usd: int, seed: int, screen: Screen
-) -> None:
+def tell(wiring: "Wiring", chosen: "Sequence[Session]", equity_usd: int, screen: Screen) -> None:
     """The page: what was seen, believed, decided, why not, and what it cost."""
     first, last = chosen[0].session_date, chosen[-1].session_date
     _tell_bars(wiring, first, last, screen)
     _tell_session(wiring, last, screen)
-    _tell_replay(wiring, (first, last), equity_usd, seed, screen)
+    _tell_replay(wiring, (first, last), equity_usd, screen)
 
 
 def _tell_bars(wiring: "Wiring", first: date, last: date, screen: Screen) -> None:
@@ -59,9 +57,8 @@ def _tell_bars(wiring: "Wiring", first: date, last: date, screen: Screen) -> Non
                 beliefs.filter(pl.col(f"{prefix}_{side}_effective") >= template.belief_min).height
                 for side in ("long", "short")
             ]
-            rows.append(
-                (block.id, block.question, template.id, *(count / sessions for count in held))
-            )
+            rates = (f"{count / sessions:.1f}" for count in held)
+            rows.append((block.id, block.question, template.id, *rates))
     screen.table(
         "What it believed: bars per session on which the belief was strong enough to act",
         ["", "question", "template", "long", "short"],
@@ -93,7 +90,7 @@ def _tell_session(wiring: "Wiring", session_date: date, screen: Screen) -> None:
     skips = rows.filter(pl.col("action") == "SKIP")
     reasons = skips.group_by("reason").len("bars").sort("bars", "reason", descending=True)
     screen.table(
-        f"Why not: the first no of {skips.height} bars without an entry",
+        f"Why not: the first no of the {skips.height} bars on which it was flat and did not enter",
         ["reason", "bars"],
         reasons.iter_rows(),
         numbers=("bars",),
@@ -116,21 +113,22 @@ def _nearest(skips: Any) -> dict[str, Any] | None:
 
 
 def _tell_replay(
-    wiring: "Wiring", range_: tuple[date, date], equity_usd: int, seed: int, screen: Screen
+    wiring: "Wiring", range_: tuple[date, date], equity_usd: int, screen: Screen
 ) -> None:
     """All sessions in a row on one account, so that limits carry over as they would."""
     from decimal import Decimal
 
     from engine.desk import Recording
+    from engine.wording import clock_at
     from pipelines.replay import ReplaySettings, replay
 
     symbol = wiring.settings.symbol
     bars, contexts = (wiring.market.read(name, symbol, *range_) for name in ("bars", "context"))
-    settings = ReplaySettings(equity_usd=Decimal(equity_usd), recording=Recording.TRADES, seed=seed)
+    settings = ReplaySettings(equity_usd=Decimal(equity_usd), recording=Recording.TRADES)
     result = replay(contexts, bars, wiring.rules, settings)
     shown = [
         (
-            f"{trade['closed_at']:%Y-%m-%d %H:%M} UTC",
+            f"{trade['closed_at']:%Y-%m-%d} {clock_at(trade['closed_at'], wiring.rules)}",
             trade["template"],
             "long" if trade["side"] > 0 else "short",
             trade["exit_kind"],
@@ -154,4 +152,8 @@ def _tell_replay(
     screen.say(
         f"  {len(shown)} trades, net {net:+.2f} USD of which fees {-fees:.2f} USD; "
         f"{result.bars:,} bars replayed, digest {result.digest[:16]}…"
+    )
+    screen.say(
+        "  Loss limits and losing streaks carry over here, so a day can differ from the same day "
+        "played alone."
     )

@@ -15,8 +15,10 @@ from zoneinfo import ZoneInfo
 from rich.markup import escape
 
 from contracts import contracts_hash
+from contracts.loader import built_rules
+from contracts.reading import FOLDER, read_contracts
 from engine.canonical import Reader
-from engine.errors import JournalError
+from engine.errors import ContractError, JournalError
 from engine.journal import Event, Kind
 from engine.kill import FlatVerified, KillChanged, KillSwitch, apply_change
 from pipelines.commands.exits import Exit
@@ -57,6 +59,7 @@ def run_status(settings: Settings, *, lists_settings: bool, as_json: bool) -> in
         "symbol": settings.symbol,
         "source": settings.source,
         "contracts_hash": contracts_hash(settings.contracts),
+        "contracts_problem": _contracts_problem(settings),
         "dagster": _dagster(home),
         "desk": _desk(home, paths),
         "tables": _tables(home, settings.symbol),
@@ -67,7 +70,19 @@ def run_status(settings: Settings, *, lists_settings: bool, as_json: bool) -> in
         screen.json(answer)
     else:
         _show(screen, answer)
+    if answer["contracts_problem"]:
+        screen.fail(str(answer["contracts_problem"]))
+        return Exit.NO
     return Exit.DONE
+
+
+def _contracts_problem(settings: Settings) -> str | None:
+    """Why the desk would refuse these contracts for what they say; null when it would not."""
+    try:
+        built_rules(read_contracts(settings.contracts or FOLDER), settings.symbol)
+    except ContractError as error:
+        return str(error)
+    return None
 
 
 def kill_switch_of(journal: JournalReader) -> KillSwitch:

@@ -17,7 +17,7 @@ SOURCE_KINDS: Final[Mapping[str, str]] = {
     "lean": "lean:DIR, a folder of LEAN minute zips",
     "csv": "csv:PATH?tz=ZONE, a CSV file with a header",
     "parquet": "parquet:PATH?tz=ZONE, a Parquet file; tz only if its times have none",
-    "ibkr": "ibkr, history of the connected Interactive Brokers account",
+    "ibkr": "ibkr, Interactive Brokers history (not in this version)",
 }
 """What can be written after `credence ingest`, by kind."""
 

@@ -161,6 +161,7 @@ def test_the_status_counts_what_is_stored(replayed_home: Path) -> None:
         "symbol",
         "source",
         "contracts_hash",
+        "contracts_problem",
         "dagster",
         "desk",
         "tables",
@@ -336,3 +337,17 @@ def _write_kill(path: Path, day: date, *more: FlatVerified) -> None:
     )
     with JournalWriter(path) as journal:
         journal.append(map(entry_of, (killed, *more)), Stamp(day, contracts_hash(), "test"))
+
+
+def test_the_status_says_no_when_the_contracts_would_be_refused(tmp_path: Path) -> None:
+    ran = credence(tmp_path, "status", symbol="ESX")
+
+    assert ran.code == 1
+    assert "expected a block 'ESX'" in ran.err
+
+
+def test_a_desk_on_refused_contracts_does_not_come_up(tmp_path: Path) -> None:
+    ran = credence(tmp_path, "up", symbol="ESX")
+
+    assert ran.code == 2
+    assert "expected a block 'ESX'" in ran.err

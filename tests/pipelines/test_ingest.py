@@ -7,9 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from assets.ingest import IngestedSession, ingest
 from contracts import load_rules
 from engine.errors import CalendarError, SourceError
-from assets.ingest import IngestedSession, ingest
 from pipelines.sources import parse_source
 from pipelines.storage import Home, ParquetStore
 

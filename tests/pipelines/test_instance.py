@@ -14,7 +14,7 @@ import psutil
 import pytest
 import yaml
 
-from engine.errors import SettingsError
+from engine.errors import InstanceBusy
 from pipelines.dagster_home import INSTANCE_FILE, REPOSITORY, dagster_home_of, is_up
 from pipelines.instance import _is_worker, end_leftovers, only_one, reap_orphans, remember
 
@@ -108,7 +108,7 @@ def test_a_second_process_is_told_that_the_desk_is_taken(dagster_home: Path) -> 
     home = dagster_home.parent
     with running(HOLDER, dagster_home, says="held"):
         with (
-            pytest.raises(SettingsError, match="another `credence up` holds its lock"),
+            pytest.raises(InstanceBusy, match="another `credence up` holds its lock"),
             only_one(dagster_home),
         ):
             raise AssertionError("two desks on one instance")

@@ -9,7 +9,7 @@ import psutil
 import pytest
 from desk_up import desk_up
 
-from engine.errors import SettingsError
+from engine.errors import InstanceBusy
 from pipelines.dagster_home import is_up
 from pipelines.up import SOCKET_PATH_BYTES_MAX, STOP_SECONDS_MAX, _socket_of, run_up
 
@@ -28,7 +28,7 @@ def test_a_taken_port_is_refused_before_anything_is_started(tmp_path: Path) -> N
         taken.bind(("127.0.0.1", 0))
         taken.listen()
 
-        with pytest.raises(SettingsError, match="choose another with --port"):
+        with pytest.raises(InstanceBusy, match="choose another with --port"):
             run_up(tmp_path / "home", port=taken.getsockname()[1], say=refuse)
 
     assert not (tmp_path / "home" / "dagster" / "logs").exists()
@@ -51,7 +51,7 @@ def test_one_desk_serves_refuses_a_second_and_ends_with_everything_it_started(
     with desk_up(home) as desk:
         told = desk.wait_for("Credence is at")
         family = desk.family()
-        with pytest.raises(SettingsError, match="another `credence up` holds its lock"):
+        with pytest.raises(InstanceBusy, match="another `credence up` holds its lock"):
             run_up(home, port=1, say=refuse)
         locations = desk.ask(
             "{ workspaceOrError { ... on Workspace { locationEntries { name } } } }"
@@ -76,14 +76,13 @@ def test_what_a_killed_desk_left_running_is_ended_and_a_dead_part_is_reported(
 ) -> None:
     home = tmp_path / "home"
     with desk_up(home) as killed:
-        left = set(killed.parts().values())
+        left = set(killed.parts(until="daemon").values())
         killed.ends(signal.SIGKILL)
-    assert [pid for pid in left if psutil.pid_exists(pid)] != []
+    assert len([pid for pid in left if psutil.pid_exists(pid)]) == 3
 
     with desk_up(home) as desk:
         desk.wait_for("that an earlier credence up left running")
-        (home / "dagster" / "credence-up.json").unlink(missing_ok=True)
-        parts = desk.parts()
+        parts = desk.parts(until="daemon")
         gone = [pid for pid in left if psutil.pid_exists(pid)]
         psutil.Process(parts["daemon"]).kill()
         told = desk.wait_for("ended with code -9; last lines of")
