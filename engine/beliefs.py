@@ -13,7 +13,7 @@ from typing import Final
 import polars as pl
 
 from engine.errors import ContractError
-from engine.measures import Stage, Within, add_stage, logistic, per_rules, stage, within_of
+from engine.measures import Stage, Within, add_stage, per_rules, stage, within_of
 from engine.rules import BeliefRules, ConstraintRules, EvidenceTerm, Rules
 from engine.signals import SIGNALS
 from engine.units import Side
@@ -69,11 +69,17 @@ def _stage(rules: Rules, within: Within) -> Stage:
         _shared(beliefs),
         (
             *(part for constraint in beliefs.constraints for part in _parts(constraint)),
-            *(_applicability(constraint) for constraint in beliefs.constraints),
+            *(_applicability(phases) for phases in sorted({c.phases for c in beliefs.constraints})),
         ),
-        tuple(_share(constraint) for constraint in beliefs.constraints),
+        (
+            *(_share(constraint) for constraint in beliefs.constraints),
+            *(
+                is_covered(constraint, beliefs).alias(f"_{constraint.id.lower()}_is_covered")
+                for constraint in beliefs.constraints
+            ),
+        ),
         tuple(part for constraint in beliefs.constraints for part in _evidence(constraint)),
-        tuple(_likelihood(prefix, constraint, beliefs) for prefix, constraint in every),
+        tuple(_likelihood(prefix, constraint) for prefix, constraint in every),
         tuple(_belief(prefix, constraint, within) for prefix, constraint in every),
         (
             *(_change(prefix, constraint) for prefix, constraint in every),
@@ -175,12 +181,12 @@ def _evidence(constraint: ConstraintRules) -> tuple[pl.Expr, ...]:
     )
 
 
-def _likelihood(prefix: str, constraint: ConstraintRules, beliefs: BeliefRules) -> pl.Expr:
+def _likelihood(prefix: str, constraint: ConstraintRules) -> pl.Expr:
     """Logistic of the evidence; null where too little of it is present."""
-    log_odds = pl.col(f"{prefix}_evidence") * constraint.slope + constraint.intercept
+    odds_against = (pl.col(f"{prefix}_evidence") * -constraint.slope - constraint.intercept).exp()
     return (
-        pl.when(is_covered(constraint, beliefs))
-        .then(logistic(log_odds))
+        pl.when(f"_{constraint.id.lower()}_is_covered")
+        .then(1.0 / (1.0 + odds_against))
         .alias(f"{prefix}_likelihood")
     )
 
@@ -208,14 +214,18 @@ def _instability(prefix: str, beliefs: BeliefRules, within: Within) -> pl.Expr:
     return within(change).alias(f"{prefix}_instability")
 
 
-def _applicability(constraint: ConstraintRules) -> pl.Expr:
-    """0 outside the constraint's phases, less than 1 where data is doubtful."""
-    applies = pl.col("session_phase").is_in([float(phase) for phase in constraint.phases])
-    return pl.when(applies).then("_trust").otherwise(0.0).alias(f"_{constraint.id.lower()}_applies")
+def _applicability(phases: tuple[int, ...]) -> pl.Expr:
+    """0 outside these phases, less than 1 where data is doubtful."""
+    applies = pl.col("session_phase").is_in([float(phase) for phase in phases])
+    return pl.when(applies).then("_trust").otherwise(0.0).alias(_applies_in(phases))
+
+
+def _applies_in(phases: tuple[int, ...]) -> str:
+    return f"_applies_in_{'_'.join(map(str, phases))}"
 
 
 def _effective(prefix: str, constraint: ConstraintRules) -> pl.Expr:
     """The belief as far as its question applies; null where the likelihood is unknown."""
-    applied = pl.col(f"{prefix}_belief") * pl.col(f"_{constraint.id.lower()}_applies")
+    applied = pl.col(f"{prefix}_belief") * pl.col(_applies_in(constraint.phases))
     is_known = pl.col(f"{prefix}_likelihood").is_not_null()
     return pl.when(is_known).then(applied).alias(f"{prefix}_effective")

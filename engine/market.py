@@ -4,6 +4,7 @@ import re
 from datetime import UTC, date, datetime
 from typing import Final, NamedTuple, cast
 
+import numpy as np
 import polars as pl
 
 from engine.beliefs import SIDE_NAMES, add_beliefs
@@ -143,15 +144,13 @@ def _setups(frame: pl.DataFrame) -> list[tuple[Setup, ...]]:
     """Each row's setups in the order of their templates; most rows have none."""
     setups: list[tuple[Setup, ...]] = [()] * frame.height
     found = (_SETUP_SIDE.fullmatch(name) for name in frame.columns)
-    names = sorted(match[1] for match in found if match)
-    sources = [f"{name}_{field}" for name in names for field in Setup._fields[1:]]
-    with_setup = frame.select("has_setup", *sources).with_row_index("row").filter("has_setup")
-    places = with_setup.get_column("row").to_list()
-    for name in names:
-        numbers = [
-            with_setup.get_column(f"{name}_{field}").to_list() for field in Setup._fields[1:]
-        ]
-        for place, *setup in zip(places, *numbers, strict=True):
-            if setup[0]:
-                setups[place] += (Setup(name.upper(), *setup),)
+    for name in sorted(match[1] for match in found if match):
+        sides = frame.get_column(f"{name}_side").to_numpy()
+        places = np.flatnonzero(sides).tolist()
+        if not places:
+            continue
+        columns = frame[[f"{name}_{field}" for field in Setup._fields[1:]]][places]
+        template = name.upper()
+        for place, numbers in zip(places, columns.iter_rows(), strict=True):
+            setups[place] += (Setup(template, *numbers),)
     return setups

@@ -3,6 +3,8 @@ shocks.
 """
 
 from datetime import timedelta
+from functools import reduce
+from operator import and_
 from typing import Final
 
 import polars as pl
@@ -13,7 +15,6 @@ from engine.measures import (
     Within,
     add_passes,
     atr_passes,
-    lag,
     per_rules,
     running_total,
     side_by_side,
@@ -121,9 +122,13 @@ def _event_passes() -> Passes:
 def _shock_passes(data: DataRules) -> Passes:
     change = pl.col("close_ticks") - pl.col("_close_before_ticks")
     is_frozen = (pl.col("high_ticks") == pl.col("low_ticks")) & (pl.col("volume") > 0)
+    is_same = pl.col("close_ticks") == pl.col("_close_before_ticks")
     return (
         (is_frozen.alias("_is_frozen"),),
-        (change.fill_null(0).cast(pl.Int64).alias("_change"),),
+        (
+            change.fill_null(0).cast(pl.Int64).alias("_change"),
+            (pl.col("_is_frozen") & pl.col("_is_frozen").shift() & is_same).alias("_repeats"),
+        ),
         (pl.col("_change").pow(2).alias("_change_squared"),),
         (running_total("_change_squared"),),
         (_change_deviation(data).alias("_change_deviation"),),
@@ -131,14 +136,12 @@ def _shock_passes(data: DataRules) -> Passes:
 
 
 def _stuck_feed(data: DataRules) -> pl.Expr:
-    """The last bars each had volume at one price only, and it was the same price."""
-    return pl.all_horizontal(
-        pl.col("_is_frozen"),
-        *(
-            lag("_is_frozen", back) & (lag("close_ticks", back) == pl.col("close_ticks"))
-            for back in range(1, data.stuck_feed_bars)
-        ),
-    )
+    """The last bars each had volume at one price only, and it was the same price.
+
+    A session's first bar repeats nothing, so a run of repeats never leaves the session.
+    """
+    repeats = [pl.col("_repeats").shift(back) for back in range(data.stuck_feed_bars - 1)]
+    return reduce(and_, repeats, pl.col("_is_frozen"))
 
 
 def _change_deviation(data: DataRules) -> pl.Expr:
