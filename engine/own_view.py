@@ -207,7 +207,8 @@ def _gates(facts: OwnFacts, ends_at: datetime | None, rules: Rules) -> str:
         "net_usd_this_week": [float(risk.net_usd_this_week), -float(law.loss_usd_per_week_max)],
         "net_usd_this_month": [float(risk.net_usd_this_month), -float(law.loss_usd_per_month_max)],
         "trades_today": [risk.trades_today, law.trades_per_day_max],
-        "loss_streak": [risk.loss_streak, law.consecutive_losses_max],
+        # A streak of earlier sessions locks nothing until a loss of today joins it.
+        "loss_streak": [risk.loss_streak if risk.losses_today else 0, law.consecutive_losses_max],
         "cooldown_ends_at": [None if ends_at is None else ends_at.isoformat(), None],
         "eqs": [round(facts.eqs, 4), law.eqs_entry_min],
         "equity_usd": [None if equity is None else float(equity), None],
