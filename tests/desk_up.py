@@ -48,13 +48,17 @@ class DeskUp:
                 return line
         raise AssertionError(f"it ended without saying {words!r}: {self.said}")
 
-    def parts(self) -> dict[str, int]:
-        """Process ids of its parts, by name, once they are started."""
+    def parts(self, until: str) -> dict[str, int]:
+        """Process ids of its parts, by name, once this one is started."""
         kept = self.home / "dagster" / "credence-up.json"
         deadline = time.monotonic() + 60
-        while not kept.exists() and time.monotonic() < deadline:
+        while time.monotonic() < deadline:
+            if kept.exists():
+                began = json.loads(kept.read_text())
+                if until in began:
+                    return {name: pid for name, (pid, _) in began.items()}
             time.sleep(0.05)
-        return {name: pid for name, (pid, _) in json.loads(kept.read_text()).items()}
+        raise AssertionError(f"{until} was not started within a minute: {self.said}")
 
     def family(self) -> list[psutil.Process]:
         """Every process that lives because of this one."""
