@@ -19,12 +19,11 @@ FIRST_SESSION_DATE: Final = date(2013, 1, 2)
 ACCEPTED_PREVIEWS: Final = (
     "Parameter `backfill_policy` of function `(multi_)?asset` is currently in beta",
     "Parameter `allow_nonexistent_upstream_partitions` of initializer .* is currently in beta",
-    "Specifying a partitions_def on an AssetCheckSpec is currently in preview",
 )
 """What the desk uses of Dagster though it may still change; tests execute each of them.
 
-One run per backfill, a context that reaches back before the first partition, and checks that judge
-the sessions of their run: without them the lineage would be slower or say less.
+One run per backfill, and a context that reaches back before the first partition: without them the
+lineage would be slower, or would refuse the first sessions.
 """
 
 

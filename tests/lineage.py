@@ -64,15 +64,23 @@ class Lineage:
         definition = self.definitions.resolve_job_def(job)
         return self._execute(definition, first, last, config)
 
-    def check(self, name: str, first: str, last: str | None = None) -> dg.AssetCheckEvaluation:
-        """Execute one check on its own on what is stored."""
+    def check(
+        self, name: str, first: str | None = None, last: str | None = None
+    ) -> dg.AssetCheckEvaluation:
+        """What one check says of what is stored."""
+        (evaluation,) = self.run_check(name, first, last).get_asset_check_evaluations()
+        return evaluation
+
+    def run_check(
+        self, name: str, first: str | None = None, last: str | None = None
+    ) -> dg.ExecuteInProcessResult:
+        """Execute one check by itself; without a session, as the UI does."""
         graph = self.definitions.resolve_asset_graph()
         key = next(key for key in graph.asset_check_keys if key.name == name)
         job = self.definitions.resolve_implicit_global_asset_job_def().get_subset(
             asset_selection=set(), asset_check_selection={key}
         )
-        (evaluation,) = self._execute(job, first, last).get_asset_check_evaluations()
-        return evaluation
+        return self._execute(job, first, last)
 
     def materialize(self, *assets: str, first: str, last: str | None = None) -> Any:
         """Execute these assets with their checks."""
@@ -84,13 +92,13 @@ class Lineage:
     def _execute(
         self,
         job: dg.JobDefinition,
-        first: str,
+        first: str | None,
         last: str | None,
         config: Mapping[str, Any] | None = None,
     ) -> dg.ExecuteInProcessResult:
-        where: dict[str, Any] = (
-            {"tags": {RANGE_FIRST: first, RANGE_LAST: last}} if last else {"partition_key": first}
-        )
+        where: dict[str, Any] = {"partition_key": first} if first else {}
+        if last:
+            where = {"tags": {RANGE_FIRST: first, RANGE_LAST: last}}
         return job.execute_in_process(
             instance=self.instance, run_config=config, raise_on_error=False, **where
         )

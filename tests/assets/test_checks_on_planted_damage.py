@@ -1,5 +1,7 @@
 """Every blocking check passes on a sound home and fails on the damage that it is there for."""
 
+from collections.abc import Callable
+
 import dagster as dg
 import duckdb
 import polars as pl
@@ -42,7 +44,26 @@ def test_every_check_blocks_and_passes_on_a_sound_home(pristine: Lineage) -> Non
     assert {name for name, each in verdicts.items() if not each.passed} == set()
     assert {name for name, each in verdicts.items() if not each.blocking} == set()
     assert all(each.description for each in verdicts.values())
-    assert {each.partition for each in verdicts.values()} == {LAST_DAY}
+
+
+def test_a_check_executed_by_itself_is_about_the_newest_session(damaged: Lineage) -> None:
+    for day in (DAY, LAST_DAY):
+        damaged.instance.report_runless_asset_event(
+            dg.AssetMaterialization("signals", partition=day)
+        )
+    sound = damaged.check("signals_schema")
+    damaged.damage("signals", LAST_DAY, lambda rows: rows.vstack(rows.tail(1)))
+
+    assert sound.description == "390 rows of 1 sessions fit the schema"
+    assert "signals" in failed(damaged.check("signals_schema"))
+
+
+def test_a_check_of_what_was_never_made_says_what_to_do(fresh: Callable[[str], Lineage]) -> None:
+    result = fresh("empty").run_check("signals_schema")
+
+    assert not result.success
+    (event,) = [event for event in result.all_events if event.is_step_failure]
+    assert "materialise one first" in str(event.step_failure_data.user_failure_data.description)
 
 
 @pytest.mark.parametrize(
