@@ -33,7 +33,7 @@ class ReplaySettings:
     standings: Mapping[str, Standing] = field(default_factory=dict)
     jumps: bool = True
     resumes_killed: bool = False
-    chunk_sessions: int = 64
+    chunk_sessions: int = 128
     window_bars: int = 48
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 import talib
+from polars.testing import assert_frame_equal
 from small_market import (
     RULES,
     bar,
@@ -17,7 +18,16 @@ from small_market import (
     some_sessions,
 )
 
-from engine.measures import per_rules, with_position
+from engine.measures import (
+    Within,
+    add_stage,
+    per_rules,
+    stage,
+    with_position,
+    within_each,
+    within_of,
+    within_one,
+)
 from engine.rules import Rules
 
 SESSION = some_sessions(1)[0]
@@ -163,3 +173,49 @@ def test_what_is_kept_for_rules_is_built_once_and_never_for_others() -> None:
     same_hash = replace(RULES)
 
     assert [count(RULES), count(RULES), count(same_hash), count(RULES)] == [1, 1, 2, 1]
+
+
+def test_what_is_kept_for_rules_is_kept_for_each_further_argument() -> None:
+    @per_rules
+    def doubled(_rules: Rules, number: int) -> list[int]:
+        return [2 * number]
+
+    one, other = doubled(RULES, 1), doubled(RULES, 2)
+
+    assert (one, other) == ([2], [4])
+    assert doubled(RULES, 1) is one
+
+
+def test_one_session_has_the_position_it_has_among_others() -> None:
+    bars = random_bars(1, some_sessions(2), bars=3)
+
+    alone, among = with_position(bars.head(3)), with_position(bars).head(3)
+
+    assert_frame_equal(alone, among)
+
+
+@pytest.mark.parametrize(("sessions", "expected"), [(1, within_one), (2, within_each)])
+def test_a_memory_is_grouped_only_where_there_are_sessions_to_tell_apart(
+    sessions: int, expected: Within
+) -> None:
+    frame = with_position(random_bars(1, some_sessions(sessions), bars=3))
+
+    assert within_of(frame) is expected
+
+
+def test_a_stage_reads_what_it_needs_and_leaves_no_scratch() -> None:
+    frame = pl.DataFrame({"a": [1, 2], "b": [10, 20], "unread": [0, 0], "sum": [0, 0]})
+    adding = stage(
+        ((pl.col("a") + pl.col("b")).alias("_both"),),
+        ((pl.col("_both") * pl.col("a")).alias("sum"),),
+    )
+
+    found = add_stage(frame, adding)
+
+    assert adding.reads == ["a", "b"]
+    assert found.to_dict(as_series=False) == {
+        "a": [1, 2],
+        "b": [10, 20],
+        "unread": [0, 0],
+        "sum": [11, 44],
+    }
