@@ -111,3 +111,12 @@ def desk_up(home: Path) -> Iterator[DeskUp]:
             for member in family:
                 if member.is_running():
                     member.kill()
+
+
+def still_working(family: list[psutil.Process]) -> list[psutil.Process]:
+    """Processes that still run; one that ended and waits for a parent to notice does not."""
+    return [
+        member
+        for member in family
+        if member.is_running() and member.status() != psutil.STATUS_ZOMBIE
+    ]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from desk_up import DeskUp, desk_up
+from desk_up import DeskUp, desk_up, still_working
 
 from engine.errors import InstanceBusy
 from pipelines.dagster_home import is_up
@@ -252,5 +252,5 @@ def test_a_second_desk_is_refused_and_the_first_ends_with_everything_it_started(
     assert code == 0
     assert time.monotonic() - asked_at < STOP_SECONDS_MAX
     assert len(family) >= 3
-    assert [member for member in family if member.is_running()] == []
+    assert still_working(family) == []
     assert not is_up(desk.home)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from desk_up import desk_up
+from desk_up import desk_up, still_working
 
 from engine.errors import InstanceBusy
 from pipelines.dagster_home import is_up
@@ -68,5 +68,5 @@ def test_what_a_killed_desk_left_running_is_ended_and_a_dead_part_is_reported(
     assert told.startswith("the daemon ")
     assert "daemon.log" in told
     assert code == 3
-    assert [member for member in family if member.is_running()] == []
+    assert still_working(family) == []
     assert not is_up(home)
