@@ -219,6 +219,58 @@ class BrokerSnapshot:
     executions: tuple[ExecutionReported, ...]
 
 
+class FeedState(StrEnum):
+    """Whether the market data may be traded on; everything but LIVE stops entries."""
+
+    LIVE = "live"
+    STALE = "stale"
+    DELAYED = "delayed"
+    COMPETING = "competing"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarReported:
+    """A closed minute bar as the broker told it, prices in points; the desk has not checked it yet.
+
+    `is_backfill` marks one that was asked for after the fact; quotes are those at its close or null.
+    """
+
+    at: datetime
+    symbol: str
+    opens_at: datetime
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: int
+    trades: int | None
+    bid: float | None
+    ask: float | None
+    is_backfill: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuoteReported:
+    """The best quotes, in points; null where a side is empty."""
+
+    at: datetime
+    symbol: str
+    bid: float | None
+    ask: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedReported:
+    """A change of what the market data is worth."""
+
+    at: datetime
+    state: FeedState
+    text: str = ""
+
+
+MarketReport = BarReported | QuoteReported | FeedReported
+
 BrokerReport = (
     OrderReported
     | ExecutionReported
@@ -245,4 +297,42 @@ class Broker(Protocol):
     def flatten(self, flatten: FlattenPosition) -> None: ...
     def reports(self) -> Sequence[BrokerReport]:
         """Everything reported since the last call, in the order it arrived."""
+        ...
+
+
+class LiveBroker(Broker, Protocol):
+    """A broker that tells the market too and has a time of its own; what a session run talks to.
+
+    Every verb raises `BrokerUnreachable` or `BrokerTimeout` within its stated time.
+    """
+
+    @property
+    def account_id(self) -> str: ...
+    def now(self) -> datetime:
+        """The broker's time, UTC: the instant that every input of the desk carries."""
+        ...
+
+    def connect(self) -> None:
+        """Connect once, bounded; later losses are mended by the adapter and reported."""
+        ...
+
+    def close(self) -> None: ...
+    def subscribe(self, symbol: str) -> None:
+        """Have the symbol's closed minutes and quotes told from now on."""
+        ...
+
+    def bars(self, symbol: str, since: datetime) -> Sequence[BarReported]:
+        """Closed minutes of the symbol that opened at or after an instant, oldest first."""
+        ...
+
+    def market_reports(self) -> Sequence[MarketReport]:
+        """Every market report since the last call, in the order it arrived."""
+        ...
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Return when something can be read, or False when the wall time is over."""
+        ...
+
+    def caught_up(self) -> None:
+        """Say that everything told so far has been acted on; returns at once."""
         ...
