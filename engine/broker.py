@@ -231,9 +231,9 @@ class FeedState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BarReported:
-    """A closed minute bar as the broker told it, prices in points; the desk has not checked it yet.
+    """A closed minute bar as the broker told it, prices in points; nothing is checked yet.
 
-    `is_backfill` marks one that was asked for after the fact; quotes are those at its close or null.
+    `is_backfill` marks one asked for after the fact; quotes are those at its close, or null.
     """
 
     at: datetime
@@ -325,8 +325,8 @@ class LiveBroker(Broker, Protocol):
         """Closed minutes of the symbol that opened at or after an instant, oldest first."""
         ...
 
-    def market_reports(self) -> Sequence[MarketReport]:
-        """Every market report since the last call, in the order it arrived."""
+    def told(self) -> Sequence[BrokerReport | MarketReport]:
+        """Everything since the last call in the order it arrived; `reports` leaves the market."""
         ...
 
     def wait(self, timeout_seconds: float) -> bool:
