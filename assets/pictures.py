@@ -35,25 +35,26 @@ def _new_york(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def quality_picture(
-    bars: pl.DataFrame, quality: pl.DataFrame, *, entry_min: float
+    bars: pl.DataFrame, quality: pl.DataFrame, *, entry_min: float, points_per_tick: float
 ) -> alt.TopLevelMixin:
-    """Close and DVS of one session, with the bars that no entry may use marked.
+    """Close in points and DVS of one session, with the bars that no entry may use marked.
 
     `bars` needs closes_at and close_ticks, `quality` closes_at, dvs and quality_events.
     """
     rows = _new_york(
         bars.join(quality.select("closes_at", "dvs", "quality_events"), on="closes_at")
     )
-    rows = rows.select("time", "close_ticks", "dvs", "quality_events")
+    close = pl.col("close_ticks") * points_per_tick
+    rows = rows.select("time", "dvs", "quality_events", close=close)
     base = alt.Chart(alt.InlineData(values=_records(rows)))
     time = alt.X("time:T", title=None, axis=alt.Axis(format="%H:%M"))
     price = base.mark_line(color=INK, strokeWidth=1).encode(
-        time, alt.Y("close_ticks:Q", scale=alt.Scale(zero=False), title="close, ticks")
+        time, alt.Y("close:Q", scale=alt.Scale(zero=False), title="close")
     )
     doubtful = (
         base.transform_filter(f"datum.dvs < {entry_min}")
         .mark_point(color=BAD, size=18, filled=True)
-        .encode(time, alt.Y("close_ticks:Q"), tooltip=["quality_events:N"])
+        .encode(time, alt.Y("close:Q"), tooltip=["quality_events:N"])
     )
     score = base.mark_area(
         line={"color": CALM}, color=CALM, opacity=0.25, interpolate="step-after"
@@ -85,30 +86,40 @@ def reasons_picture(reasons: pl.DataFrame) -> alt.TopLevelMixin:
 
 
 def session_picture(
-    bars: pl.DataFrame, beliefs: pl.DataFrame, fills: pl.DataFrame, *, belief_min: float
+    bars: pl.DataFrame,
+    beliefs: pl.DataFrame,
+    fills: pl.DataFrame,
+    *,
+    belief_min: float,
+    points_per_tick: float,
 ) -> alt.TopLevelMixin:
-    """Price with fills, and under it the strongest effective belief of each side.
+    """Price in points with fills, and under it the strongest effective belief of each side.
 
     `bars`: closes_at, close_ticks, vwap_ticks. `beliefs`: closes_at, long, short. `fills`:
     closes_at, price_ticks, leg.
     """
     time = alt.X("time:T", title=None, axis=alt.Axis(format="%H:%M"))
-    close = _new_york(bars).select("time", "close_ticks", "vwap_ticks")
-    base = alt.Chart(alt.InlineData(values=_records(close)))
+    prices = _new_york(bars).select(
+        "time",
+        close=pl.col("close_ticks") * points_per_tick,
+        vwap=pl.col("vwap_ticks") * points_per_tick,
+    )
+    base = alt.Chart(alt.InlineData(values=_records(prices)))
     scale = alt.Scale(zero=False)
     price = base.mark_line(color=INK, strokeWidth=1).encode(
-        time, alt.Y("close_ticks:Q", scale=scale, title="close and VWAP, ticks")
+        time, alt.Y("close:Q", scale=scale, title="close and VWAP (dashed)")
     )
-    vwap = base.mark_line(color=MUTED, strokeDash=[4, 3]).encode(time, alt.Y("vwap_ticks:Q"))
-    marks = alt.Chart(
-        alt.InlineData(values=_records(_new_york(fills).drop("closes_at")))
-    ).mark_point(filled=True, size=110, opacity=0.9)
+    vwap = base.mark_line(color=MUTED, strokeDash=[4, 3]).encode(time, alt.Y("vwap:Q"))
+    filled = _new_york(fills).select("time", "leg", price=pl.col("price_ticks") * points_per_tick)
+    marks = alt.Chart(alt.InlineData(values=_records(filled))).mark_point(
+        filled=True, size=110, opacity=0.9
+    )
     colours = alt.Scale(
         domain=["entry", "target", "stop", "flatten"], range=[CALM, GOOD, BAD, MUTED]
     )
     fill = marks.encode(
         time,
-        alt.Y("price_ticks:Q"),
+        alt.Y("price:Q"),
         color=alt.Color("leg:N", scale=colours, title="fill"),
     )
     belief = alt.Chart(alt.InlineData(values=_records(_new_york(beliefs).drop("closes_at"))))

@@ -62,7 +62,12 @@ def event_counts(rows: pl.DataFrame) -> pl.DataFrame:
 def _picture(bars: pl.DataFrame, rows: pl.DataFrame, rules: Rules) -> dg.MarkdownMetadataValue:
     from assets.pictures import markdown_image, quality_picture
 
-    chart = quality_picture(bars, rows, entry_min=rules.constitution.dvs_entry_min)
+    chart = quality_picture(
+        bars,
+        rows,
+        entry_min=rules.constitution.dvs_entry_min,
+        points_per_tick=float(rules.instrument.tick_size),
+    )
     return dg.MetadataValue.md(markdown_image(chart, "price and DVS"))
 
 

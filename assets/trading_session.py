@@ -79,7 +79,13 @@ def _pictures(
     from assets.pictures import markdown_image, reasons_picture, session_picture
 
     belief_min = min(template.belief_min for template in rules.strategies.templates)
-    session = session_picture(frame, strongest_beliefs(frame), fills, belief_min=belief_min)
+    session = session_picture(
+        frame,
+        strongest_beliefs(frame),
+        fills,
+        belief_min=belief_min,
+        points_per_tick=float(rules.instrument.tick_size),
+    )
     reasons = pl.DataFrame(
         {"reason": list(played.reasons), "bars": list(played.reasons.values())},
         schema={"reason": pl.String, "bars": pl.Int64},

@@ -212,6 +212,12 @@ def journal(
             formats=["%H:%M"], metavar="HH:MM", help="All of the decision at this New York time."
         ),
     ] = None,
+    of: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Part of a journal's name, when several have the day: replay."
+        ),
+    ] = "",
     as_json: AsJson = False,
 ) -> int:
     """Tell a session's decisions in plain English; with --at, why one was as it was."""
@@ -219,7 +225,9 @@ def journal(
 
     call: Call = context.obj
     clock = None if at is None else at.time()
-    return run_journal(call.wiring(), day.date(), with_skips=skips, at=clock, as_json=as_json)
+    return run_journal(
+        call.wiring(), day.date(), of=of, with_skips=skips, at=clock, as_json=as_json
+    )
 
 
 @app.command()

@@ -23,6 +23,8 @@ from pipelines.journal_store import JournalReader, journal_paths
 from pipelines.wiring import Wiring
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
+DESK: Final = "desk/"
+"""Folder of the journals of sessions that ran, under the folder of journals."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +43,15 @@ class Told:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionStory:
-    """Everything that the newest journal of a session tells of it, in order."""
+    """Everything that one journal of a session tells of it, in order.
+
+    `others` are the names of the other journals that have the session, as `of` takes them.
+    """
 
     journal: Path
     session_date: date
     told: tuple[Told, ...]
+    others: tuple[str, ...] = ()
 
     @property
     def decisions(self) -> tuple[Told, ...]:
@@ -78,19 +84,28 @@ class SessionStory:
         )
 
 
-def session_story(wiring: Wiring, session_date: date) -> SessionStory:
-    """The story of a session in the newest journal that has it.
+def session_story(wiring: Wiring, session_date: date, *, of: str = "") -> SessionStory:
+    """The story of a session in the journal that has it: the desk's own before the newest other.
 
-    Raises `CalendarError` for a day without a session and `InputRefused` when no journal has it.
+    `of` keeps the journals whose name under the folder of journals contains it. Raises
+    `CalendarError` for a day without a session and `InputRefused` when no such journal has it.
     """
     paths = journal_paths(wiring.journals)
-    path = next((path for path in paths if session_date in _sessions(path)), None)
-    if path is None:
-        raise InputRefused(_no_journal(wiring, session_date, paths))
+    having = [path for path in paths if session_date in _sessions(path)]
+    having.sort(key=lambda path: not _name(wiring, path).startswith(DESK))
+    chosen = next((path for path in having if of in _name(wiring, path)), None)
+    if chosen is None:
+        raise InputRefused(_no_journal(wiring, session_date, paths, having, of))
     kinds = (Kind.DECISION, Kind.TRADE, Kind.KILL, Kind.ALERT)
-    events = JournalReader(path).events(session_date=session_date, kinds=kinds)
+    events = JournalReader(chosen).events(session_date=session_date, kinds=kinds)
     told = [each for each in map(_told, events) if each is not None]
-    return SessionStory(journal=path, session_date=session_date, told=tuple(told))
+    others = tuple(_name(wiring, path) for path in having if path != chosen)
+    return SessionStory(journal=chosen, session_date=session_date, told=tuple(told), others=others)
+
+
+def _name(wiring: Wiring, path: Path) -> str:
+    """A journal as a person names it: its place under the folder of journals, without suffix."""
+    return path.relative_to(wiring.journals).with_suffix("").as_posix()
 
 
 def new_york(instant: datetime) -> datetime:
@@ -142,14 +157,17 @@ def _sessions(path: Path) -> Sequence[date]:
         return ()
 
 
-def _no_journal(wiring: Wiring, session_date: date, paths: Sequence[Path]) -> str:
+def _no_journal(
+    wiring: Wiring, session_date: date, paths: Sequence[Path], having: Sequence[Path], of: str
+) -> str:
     session_on(session_date, wiring.rules.session)  # Says so, if it is a holiday.
     expected = f"expected a journal with session {session_date}"
+    if having:
+        names = ", ".join(_name(wiring, path) for path in having)
+        return f"{expected} and {of!r} in its name, found only {names}"
+    make = f"make one: credence replay --from {session_date} --to {session_date}"
     if not paths:
-        return f"{expected}, found none in {wiring.journals}; make one: credence replay"
+        return f"{expected}, found none in {wiring.journals}; {make}"
     dates = sorted({day for path in paths for day in _sessions(path)})
     held = f"; they hold {dates[0]} to {dates[-1]}" if dates else ""
-    return (
-        f"{expected}, found none among {len(paths)} in {wiring.journals}{held}; "
-        f"make one: credence replay --from {session_date} --to {session_date}"
-    )
+    return f"{expected}, found none among {len(paths)} in {wiring.journals}{held}; {make}"

@@ -41,11 +41,14 @@ SCORES: Final = (
 
 
 def run_journal(
-    wiring: Wiring, session_date: date, *, with_skips: bool, at: time | None, as_json: bool
+    wiring: Wiring, session_date: date, *, of: str, with_skips: bool, at: time | None, as_json: bool
 ) -> int:
     """Print a session's story, or one decision of it in full."""
     screen = Screen.of_process()
-    story = session_story(wiring, session_date)
+    story = session_story(wiring, session_date, of=of)
+    if story.others and not of:
+        names = ", ".join(story.others)
+        screen.note(f"this day is also in {names}; choose one with --of NAME")
     if at is not None:
         chosen = story.decision_at(at)
         if as_json:
@@ -64,7 +67,11 @@ def run_journal(
 
 
 def _place(story: SessionStory) -> dict[str, Any]:
-    return {"journal": str(story.journal), "session_date": story.session_date}
+    return {
+        "journal": str(story.journal),
+        "session_date": story.session_date,
+        "other_journals": list(story.others),
+    }
 
 
 def _record(told: Told) -> dict[str, Any]:

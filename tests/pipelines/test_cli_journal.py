@@ -167,8 +167,30 @@ def test_the_newest_journal_with_the_session_is_told(replayed_home: Path, tmp_pa
     os.utime(newer, (later, later))
 
     answer = credence(home, "journal", "2025-01-03", "--json").json
+    chosen = credence(home, "journal", "2025-01-03", "--of", "replay", "--json").json
+    told = credence(home, "journal", "2025-01-03")
+    refused = credence(home, "journal", "2025-01-03", "--of", "paper")
 
     assert answer["journal"] == str(newer)
+    assert answer["other_journals"] == ["replay-MES"]
+    assert chosen["journal"] == str(home / JOURNAL)
+    assert "this day is also in replay-MES; choose one with --of NAME" in told.err
+    assert refused.code == Exit.USAGE
+    assert "found only rehearsals/MES/2025-01-03, replay-MES" in refused.err
+
+
+def test_what_the_desk_itself_did_is_told_before_a_newer_replay(
+    replayed_home: Path, tmp_path: Path
+) -> None:
+    home = copied(replayed_home, tmp_path / "home")
+    desk = home / "journals" / "desk" / "paper" / "MES.sqlite"
+    desk.parent.mkdir(parents=True)
+    desk.write_bytes((home / JOURNAL).read_bytes())
+    os.utime(desk, (0, 0))
+
+    answer = credence(home, "journal", "2025-01-03", "--json").json
+
+    assert answer["journal"] == str(desk)
 
 
 def test_a_journal_that_cannot_be_read_is_passed_over(replayed_home: Path, tmp_path: Path) -> None:
