@@ -1,0 +1,111 @@
+"""What the gateway's server asks of the market it serves, and the switches that bend the answers.
+
+The player tells a `MarketListener` (the `Venue`) and is the `Market` that the server reads.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import NamedTuple, Protocol
+
+from engine.calendar import Session
+from engine.instrument import Instrument
+from pipelines.gateway.tape import TapeBar
+
+
+class Quote(NamedTuple):
+    """The best quotes in ticks, null where a side is empty; sizes in contracts."""
+
+    at: datetime
+    bid_ticks: int | None
+    ask_ticks: int | None
+    bid_size: int = 1
+    ask_size: int = 1
+
+
+class Trade(NamedTuple):
+    """One print of the tape."""
+
+    at: datetime
+    price_ticks: int
+    size: int
+
+
+class Market(Protocol):
+    """The market as the server reads it; everything is UTC, nothing later than `now()`."""
+
+    @property
+    def instrument(self) -> Instrument: ...
+    def now(self) -> datetime:
+        """Market time: what clients are told is the current time."""
+        ...
+
+    def minutes(self, since: datetime, until: datetime) -> Sequence[TapeBar]:
+        """Closed minutes that opened in [since, until), oldest first."""
+        ...
+
+    def five_seconds(self, since: datetime, until: datetime) -> Sequence[TapeBar]:
+        """Closed 5-second bars that opened in [since, until), oldest first."""
+        ...
+
+    def sessions(self, first: date, last: date) -> Sequence[Session]:
+        """Regular sessions from one date to another, both inclusive."""
+        ...
+
+
+class MarketListener(Protocol):
+    """What the player tells of the market, in the order it happens; `Venue` is one.
+
+    A call matches orders at the exchange first and then tells the clients: fills before the bar.
+    """
+
+    def on_five_second_bar(self, bar: TapeBar) -> None: ...
+    def on_quote(self, quote: Quote) -> None: ...
+    def on_trade(self, trade: Trade) -> None: ...
+    def advance(self, at: datetime) -> None:
+        """Let time pass without a price: orders expire, reports held back are told."""
+        ...
+
+
+class Audience(Protocol):
+    """The clients, as the player waits for them at speed "max"; `GatewayServer` is one."""
+
+    async def caught_up(self, timeout_seconds: float) -> bool:
+        """Wait until each client has asked for the time since it was last told to react.
+
+        That is since a 5-second bar that completes a minute, or a report about an order. Clients
+        that never asked for the time do not keep this pace and are not waited for. False when the
+        wall time was over first.
+        """
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Switches:
+    """Faults that are on or off while the gateway runs; whoever holds the object may set them.
+
+    Faults of the exchange itself (partial fills, a fill after a cancel) are the exchange's own:
+    `Venue.exchange.switch`. Those that happen once are calls of `GatewayServer`: `disconnect`,
+    `lose_connectivity`, `restore_connectivity`, `freeze`, `thaw`.
+    """
+
+    rejects_orders: bool = False
+    """Every new order is answered with 201 and ends."""
+    late_ack_seconds: float = 0.0
+    """Market time for which everything told about an order is held back after it is placed."""
+    duplicates_status: bool = False
+    """Every order status is told twice."""
+    loses_status: bool = False
+    """No order status is told unless asked for; executions are."""
+    withholds_commission: bool = False
+    """Executions come without commission reports; those missed are told once it is off again."""
+    cancels_unanswered: bool = False
+    """A cancel is neither carried out nor answered."""
+    client_id_in_use: bool = False
+    """Every connection is refused with 326."""
+    competing_session: bool = False
+    """Market data is refused with 10197, and subscriptions are told so and fall silent."""
+    delays_data: bool = False
+    """Market data is delayed: 10167, data type 3; real-time bars are refused with 420."""
+    stalls_bars: bool = False
+    """No bars, quotes or trades are pushed; orders trade all the same."""
