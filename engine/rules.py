@@ -277,6 +277,27 @@ class BiasRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReliabilityRules:
+    """`contracts/learning.yaml`, `reliability`: when results throttle, stop and restore a template.
+
+    Rates are shares of results that made money; `window` results are looked at, the newest ones.
+    """
+
+    window: int
+    throttle_from: int
+    throttle_win_rate: float
+    throttle_hard_win_rate: float
+    modifier_throttled: float
+    modifier_throttled_hard: float
+    losses_in_a_row: int
+    expectancy_from: int
+    win_rate_from: int
+    win_rate_min: float
+    shadow_wins_in_a_row: int
+    wins_to_active: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """Everything the desk is bound by, for one instrument, with the hash of its files."""
 
