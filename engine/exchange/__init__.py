@@ -8,6 +8,7 @@ from engine.exchange.book import ExchangeSettings, exchange_settings
 from engine.exchange.exchange import ALIEN_REF, Exchange
 from engine.exchange.faults import NO_FAULTS, FaultKind, FaultPlan
 from engine.exchange.matching import ExchangeBar, PriceBar
+from engine.exchange.single_orders import PlaceOrder, ReplaceOrder
 
 __all__ = [
     "ALIEN_REF",
@@ -17,6 +18,8 @@ __all__ = [
     "ExchangeSettings",
     "FaultKind",
     "FaultPlan",
+    "PlaceOrder",
     "PriceBar",
+    "ReplaceOrder",
     "exchange_settings",
 ]

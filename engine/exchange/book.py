@@ -89,12 +89,16 @@ class BookOrder:
 
 @dataclass(slots=True, kw_only=True)
 class OcaGroup:
-    """A stop and a target that share the lots to close: one cancels, or shrinks, the other."""
+    """Orders that share the lots to trade: one cancels, or shrinks, the others.
+
+    With `cancels_at_once` the first fill, however small, ends the others.
+    """
 
     entry: OrderRef | None
     legs: tuple[OrderRef, ...]
     opened: int = 0
     closed: int = 0
+    cancels_at_once: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,9 +134,8 @@ class Book:
     def remaining(self, order: BookOrder) -> int:
         """Lots the order may still trade; the legs of a group share what the group has open."""
         group = self._group_of_leg(order)
-        if group is None:
-            return order.quantity - order.filled
-        return group.opened - group.closed
+        own = order.quantity - order.filled
+        return own if group is None else min(own, group.opened - group.closed)
 
     def fill(self, order: BookOrder, price_ticks: int, at: datetime, quantity: int) -> None:
         """Trade `quantity` lots of an order, and let everything follow that follows from it."""
@@ -156,8 +159,8 @@ class Book:
         ]
         if order.leg is Leg.ENTRY:
             self._open(order, quantity, at)
-        elif group is not None and group.closed == group.opened:
-            self._close(group, at)
+        elif group is not None and (group.closed == group.opened or group.cancels_at_once):
+            self._close(group, order, at)
 
     def end(self, order: BookOrder, event: OrderEvent, at: datetime, text: str = "") -> None:
         """Take an order out of the book; an unfilled entry takes its held children along."""
@@ -238,10 +241,10 @@ class Book:
                 child.is_held, child.active_at = False, at
                 self.tell(ref, OrderEvent.ACCEPTED, at, "active: the entry filled")
 
-    def _close(self, group: OcaGroup, at: datetime) -> None:
-        """All lots are closed: the sibling goes, and so does an entry that is still filling."""
+    def _close(self, group: OcaGroup, by: BookOrder, at: datetime) -> None:
+        """The lots are closed: the siblings go, and so does an entry that is still filling."""
         refs = group.legs if group.entry is None else (group.entry, *group.legs)
-        self._end_all(refs, at, "one cancels all")
+        self._end_all([ref for ref in refs if ref != by.ref], at, "one cancels all")
 
     def _end_children_of(self, order: BookOrder, at: datetime) -> None:
         if order.leg is Leg.ENTRY and order.filled == 0 and order.group is not None:

@@ -13,12 +13,21 @@ from engine.broker import (
     PlaceProtection,
     ReplaceStop,
 )
-from engine.errors import DuplicateOrderRef
 from engine.exchange.book import Book, BookOrder, OcaGroup
 from engine.exchange.faults import FaultKind, Faults
+from engine.exchange.refusals import answer_for_the_dead, common_refusal, demand_new_refs
+from engine.exchange.single_orders import PlaceOrder, ReplaceOrder, place_order, replace_order
 from engine.units import OrderRef, Side
 
-Order = PlaceBracket | PlaceProtection | ReplaceStop | CancelOrder | FlattenPosition
+Order = (
+    PlaceBracket
+    | PlaceProtection
+    | ReplaceStop
+    | CancelOrder
+    | FlattenPosition
+    | PlaceOrder
+    | ReplaceOrder
+)
 """Every command that can change the book; a query cannot."""
 
 
@@ -39,6 +48,10 @@ def execute(book: Book, command: Order, at: datetime, faults: Faults) -> None:
             _cancel(book, command, at, faults)
         case FlattenPosition():
             _flatten(book, command, at, faults)
+        case PlaceOrder():
+            place_order(book, command, at, faults)
+        case ReplaceOrder():
+            replace_order(book, command, at)
         case _:
             assert_never(command)
 
@@ -59,7 +72,7 @@ def _place_bracket(book: Book, command: PlaceBracket, at: datetime, faults: Faul
     )
     stop = _child(Leg.STOP, command.stop_ref, command.stop_ticks, command, at, group)
     target = _child(Leg.TARGET, command.target_ref, command.target_ticks, command, at, group)
-    _demand_new_refs(book, entry.ref, stop.ref, target.ref)
+    demand_new_refs(book, entry.ref, stop.ref, target.ref)
     reason = _bracket_refusal(book, command, at, faults)
     for order in (entry, stop, target):
         if reason is not None:
@@ -77,8 +90,8 @@ def _place_protection(book: Book, command: PlaceProtection, at: datetime, faults
         legs.append(
             _child(Leg.TARGET, command.target_ref, command.target_ticks, command, at, group)
         )
-    _demand_new_refs(book, *(leg.ref for leg in legs))
-    reason = _common_refusal(book, command.symbol, command.quantity, faults)
+    demand_new_refs(book, *(leg.ref for leg in legs))
+    reason = common_refusal(book, command.symbol, command.quantity, faults)
     for leg in legs:
         if reason is not None:
             book.refuse(leg, at, reason)
@@ -92,7 +105,7 @@ def _place_protection(book: Book, command: PlaceProtection, at: datetime, faults
 def _replace_stop(book: Book, command: ReplaceStop, at: datetime) -> None:
     order = book.orders.get(command.ref)
     if order is None or order.ended is not None:
-        _answer_for_the_dead(book, command.ref, at)
+        answer_for_the_dead(book, command.ref, at)
     elif order.kind is not OrderKind.STOP_MARKET or order.is_triggered:
         book.tell(command.ref, OrderEvent.LOST_TRACK, at, "replace refused: not a resting stop")
     else:
@@ -103,13 +116,13 @@ def _replace_stop(book: Book, command: ReplaceStop, at: datetime) -> None:
 def _cancel(book: Book, command: CancelOrder, at: datetime, faults: Faults) -> None:
     order = book.orders.get(command.ref)
     if order is None or order.ended is not None:
-        _answer_for_the_dead(book, command.ref, at)
+        answer_for_the_dead(book, command.ref, at)
     elif not faults.strikes(FaultKind.CANCEL_UNANSWERED):
         _end_by_request(book, order, at, faults)
 
 
 def _flatten(book: Book, command: FlattenPosition, at: datetime, faults: Faults) -> None:
-    _demand_new_refs(book, command.ref)
+    demand_new_refs(book, command.ref)
     position = book.account.position
     order = BookOrder(
         ref=command.ref,
@@ -139,24 +152,6 @@ def _end_by_request(book: Book, order: BookOrder, at: datetime, faults: Faults) 
         book.end(order, OrderEvent.CANCELLED, at)
 
 
-def _answer_for_the_dead(book: Book, ref: OrderRef, at: datetime) -> None:
-    """Say again how an order ended, or that it was never known; never a reject of the order."""
-    order = book.orders.get(ref)
-    if order is None or order.ended is None:
-        book.tell(ref, OrderEvent.LOST_TRACK, at, "no such order")
-    else:
-        book.tell(ref, order.ended, at, "already ended")
-
-
-def _demand_new_refs(book: Book, *refs: OrderRef) -> None:
-    for ref in refs:
-        if ref in book.orders or refs.count(ref) > 1:
-            raise DuplicateOrderRef(
-                f"expected a ref never used before, got {ref} again; "
-                "nothing was placed: ask the broker what became of the first one"
-            )
-
-
 def _bracket_refusal(book: Book, command: PlaceBracket, at: datetime, faults: Faults) -> str | None:
     reward = command.side * (command.target_ticks - command.entry_limit_ticks)
     risk = command.side * (command.entry_limit_ticks - command.stop_ticks)
@@ -167,15 +162,7 @@ def _bracket_refusal(book: Book, command: PlaceBracket, at: datetime, faults: Fa
     account = book.account
     if account.available_funds_usd < account.margin_usd_per_contract * command.quantity:
         return "not enough funds for the margin"
-    return _common_refusal(book, command.symbol, command.quantity, faults)
-
-
-def _common_refusal(book: Book, symbol: str, quantity: int, faults: Faults) -> str | None:
-    if symbol != book.account.instrument.symbol:
-        return f"no market in {symbol}"
-    if quantity < 1:
-        return f"quantity {quantity} is not positive"
-    return "rejected by the exchange" if faults.strikes(FaultKind.REJECT) else None
+    return common_refusal(book, command.symbol, command.quantity, faults)
 
 
 def _child(

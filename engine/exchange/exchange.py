@@ -18,6 +18,7 @@ from engine.exchange.book import Book, ExchangeSettings
 from engine.exchange.commands import execute
 from engine.exchange.faults import NO_FAULTS, FaultKind, FaultPlan, Faults, ReportLink
 from engine.exchange.matching import ExchangeBar, Matcher, bar_path, is_touched
+from engine.exchange.single_orders import PlaceOrder, ReplaceOrder
 from engine.exchange.state import ExchangeState, to_plain, to_record
 from engine.units import OrderRef, Side
 
@@ -91,12 +92,24 @@ class Exchange:
         self._book.account.mark_ticks = ask_ticks if position < 0 else bid_ticks
         return self._link.pass_on(self._book.collect(), at)
 
+    def on_arrivals(self, at: datetime, bid_ticks: int, ask_ticks: int) -> list[BrokerReport]:
+        """Let what was submitted at `at` meet the quote that stands when it arrives.
+
+        Without this an order waits for the next bar or quote. Resting orders are left alone.
+        """
+        arrives_at = at + self._latency
+        matcher = self._matcher(None)
+        matcher.match_quote(arrives_at, bid_ticks, ask_ticks, arrived_since=arrives_at)
+        return self._link.pass_on(self._book.collect(), at)
+
     def advance(self, at: datetime) -> list[BrokerReport]:
         """Let time pass: orders expire, late reports arrive, a broken link comes back."""
         self._book.expire(at, inclusive=True)
         return self._link.pass_on(self._book.collect(), at)
 
-    def submit(self, command: Command, at: datetime) -> list[BrokerReport]:
+    def submit(
+        self, command: Command | PlaceOrder | ReplaceOrder, at: datetime
+    ) -> list[BrokerReport]:
         """Send one command; it takes hold `order_latency_ms` later.
 
         Raises `BrokerUnreachable` if nothing was sent, `BrokerTimeout` if a query got no answer and

@@ -133,14 +133,19 @@ class Matcher:
             self._move(start, end, min(ahead), max(ahead))
             start = end
 
-    def match_quote(self, at: datetime, bid_ticks: int, ask_ticks: int) -> None:
+    def match_quote(
+        self, at: datetime, bid_ticks: int, ask_ticks: int, *, arrived_since: datetime | None = None
+    ) -> None:
         """Trade what one quote allows: buys at the ask, sells at the bid.
 
         A quote is a price to be had, so nothing slips and a limit need not be gone through. In the
         book an entry precedes its stop and a stop its target, so the stop comes first here too.
+        With `arrived_since` only the orders that became active since then see the quote.
         """
         self.slippage_ticks, self.through_ticks, self.next_bar_at = 0.0, 0, at
         for order in list(self.book.live):
+            if arrived_since is not None and order.active_at < arrived_since:
+                continue
             price = ask_ticks if order.side is Side.LONG else bid_ticks
             if (hit := self._hit(order, 0, price, price, at)) is not None:
                 self._trade(hit, at)
