@@ -61,6 +61,10 @@ class BrokerTimeout(RetryLater):
     """The broker did not answer in time: nothing is known, which is not 'nothing there'."""
 
 
+class AlertUndelivered(RetryLater):
+    """A messenger did not take an alert; it stays in the journal and is told again."""
+
+
 class StopEntering(CredenceError):
     """Reaction: no new entries until the cause is gone; open positions stay protected."""
 
