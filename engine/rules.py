@@ -298,6 +298,19 @@ class ReliabilityRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationRules:
+    """`contracts/learning.yaml`, `calibration`: how beliefs are compared with what came true."""
+
+    bins: int
+    resamples: int
+    confidence: float
+    outcomes_min: int
+    sessions_min: int
+    refit_sessions: int
+    knots_max: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """Everything the desk is bound by, for one instrument, with the hash of its files."""
 
