@@ -11,6 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Final, NamedTuple
 
+from engine.broker import FeedState
 from engine.errors import InputRefused
 from engine.ladder import STEP, Reason
 from engine.risk import (
@@ -55,7 +56,7 @@ class OwnFacts:
 
     `lock` is `KILL_SWITCH_ACTIVE`, `HALTED` or null; `is_flat` is false from the entry's intent to
     the trade's close; unknown equity is null and refuses every template; a template that has no
-    standing is active.
+    standing is active. `feed` is null where nobody tells of one: bars that are read, not awaited.
     """
 
     lock: Reason | None
@@ -64,6 +65,7 @@ class OwnFacts:
     eqs: float
     equity_usd: Decimal | None
     standings: Mapping[str, Standing]
+    feed: FeedState | None = None
 
 
 class Refusals(NamedTuple):
@@ -124,6 +126,8 @@ def own_view(facts: OwnFacts, rules: Rules) -> OwnView:
     failing += risk_reasons(facts.risk, law, smallest_worst_case_usd(rules))
     if ends_at is not None:
         failing.append(Reason.COOLDOWN_ACTIVE)
+    if facts.feed not in (None, FeedState.LIVE):
+        failing.append(Reason.FEED_NOT_LIVE)
     if facts.eqs < law.eqs_entry_min:
         failing.append(Reason.EQS_TOO_LOW)
     if facts.equity_usd is None:
@@ -177,6 +181,8 @@ def _words(reason: Reason, facts: OwnFacts, until: str, rules: Rules) -> tuple[s
             return f"{risk.loss_streak} in a row", "the next session, this one is locked out"
         case Reason.COOLDOWN_ACTIVE:
             return f"until {until}", f"the cooldown to end at {until}"
+        case Reason.FEED_NOT_LIVE:
+            return f"it is {facts.feed}", "live market data"
         case Reason.EQS_TOO_LOW:
             least = f"{law.eqs_entry_min:.2f}"
             return f"EQS {facts.eqs:.2f} of {least}", f"EQS {least}, was {facts.eqs:.2f}"
@@ -211,6 +217,7 @@ def _gates(facts: OwnFacts, ends_at: datetime | None, rules: Rules) -> str:
         "loss_streak": [risk.loss_streak if risk.losses_today else 0, law.consecutive_losses_max],
         "cooldown_ends_at": [None if ends_at is None else ends_at.isoformat(), None],
         "eqs": [round(facts.eqs, 4), law.eqs_entry_min],
+        "feed": [facts.feed, None],
         "equity_usd": [None if equity is None else float(equity), None],
         "standings": [
             {id_: [s.modifier, s.is_quarantined] for id_, s in sorted(facts.standings.items())},

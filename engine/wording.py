@@ -31,6 +31,7 @@ PHRASES: Final[Mapping[Reason, str]] = {
     Reason.MAX_TRADES_REACHED: "all trades of the day are used",
     Reason.CONSECUTIVE_LOSS_LOCKOUT: "locked out after losses in a row",
     Reason.COOLDOWN_ACTIVE: "cooling down after the last entry",
+    Reason.FEED_NOT_LIVE: "the market data is not live",
     Reason.DVS_TOO_LOW: "data not clean enough",
     Reason.EQS_TOO_LOW: "execution not clean enough",
     Reason.MISSING_REQUIRED_SIGNAL: "a required signal is missing",

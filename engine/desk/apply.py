@@ -13,6 +13,7 @@ from engine.broker import (
     ConnectionReported,
     ConnectionState,
     ExecutionReported,
+    FeedReported,
     Leg,
     OrderEvent,
     OrderReported,
@@ -91,6 +92,8 @@ def _apply(state: DeskState, fact: Fact, rules: Rules) -> DeskState:
         case ConnectionReported():
             is_up = fact.state is ConnectionState.UP
             return state._replace(down_since=None if is_up else state.down_since or fact.at)
+        case FeedReported():
+            return state._replace(feed=fact)
         case Reconciled():
             differs = any(f.kind is FindingKind.POSITION_DIFFERS for f in fact.findings)
             since = (state.differs_since or fact.at) if differs else None

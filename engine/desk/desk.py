@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Final, assert_never
 
+from engine.broker import FeedReported
 from engine.decision import Action, decide
 from engine.desk.bars import bar_entry, close_bar, decision_entry, is_quality_news, see_bar
 from engine.desk.care import close_trade, is_due, take_care, tick
@@ -77,6 +78,8 @@ class Desk:
                 turn.note(happened)
                 if not turn.state.kill.is_killed:
                     turn.kill(KillCause.UNHANDLED_EXCEPTION, happened.text)
+            case FeedReported():
+                _hear_feed(turn, happened)
             case _:
                 hear(turn, happened)
         take_care(turn)
@@ -134,7 +137,7 @@ class Desk:
     def _own_view(self, state: DeskState, eqs: float) -> OwnView:
         """The desk's own half of the ladder, made again only when something of it has changed."""
         account, session = state.account, state.session
-        parts = (state.kill, state.risk, account, state.trade is None, session, eqs)
+        parts = (state.kill, state.risk, account, state.trade is None, session, state.feed, eqs)
         known = self._own
         if known is not None and parts == self._own_of:
             return known
@@ -145,9 +148,17 @@ class Desk:
             eqs=eqs,
             equity_usd=None if account is None else account.equity_usd,
             standings={} if session is None else session.standings,
+            feed=None if state.feed is None else state.feed.state,
         )
         self._own, self._own_of = own_view(facts, self.rules), parts
         return self._own
+
+
+def _hear_feed(turn: Turn, report: FeedReported) -> None:
+    """Book what the market data is worth, once for each change."""
+    before = turn.state.feed
+    if before is None or (before.state, before.text) != (report.state, report.text):
+        turn.note(report)
 
 
 def _now(state: DeskState, at: datetime) -> datetime:

@@ -12,6 +12,7 @@ from engine.broker import (
     CommissionReported,
     ConnectionReported,
     ExecutionReported,
+    FeedReported,
     OrderReported,
     PositionReported,
 )
@@ -51,6 +52,7 @@ KIND_OF: Final[Mapping[type, Kind]] = {
     PositionReported: Kind.POSITION,
     AccountReported: Kind.ACCOUNT,
     ConnectionReported: Kind.CONNECTION,
+    FeedReported: Kind.CONNECTION,
     BrokerSnapshot: Kind.RECONCILIATION,
     Reconciled: Kind.RECONCILIATION,
     PositionAdopted: Kind.POSITION,

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from engine.broker import (
     BrokerReport,
     Command,
+    FeedReported,
 )
 from engine.execution_quality import Trouble
 from engine.kill import FlatVerified, KillChanged
@@ -127,6 +128,7 @@ Input = (
     | ClockTicked
     | CommandFailed
     | LoopFailed
+    | FeedReported
     | BrokerReport
 )
 
@@ -213,6 +215,7 @@ Fact = (
     | ClockTicked
     | CommandFailed
     | LoopFailed
+    | FeedReported
     | BrokerReport
     | BarSeen
     | IntentRecorded

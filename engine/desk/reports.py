@@ -142,7 +142,7 @@ def _enter(turn: Turn, *, is_clean: bool) -> None:
         return
     life = timedelta(seconds=turn.rules.execution.entry_life_seconds)
     is_fresh = turn.at - trade.plan.decided_at < life
-    if not (is_clean and is_fresh and state.kill.is_running):
+    if not (is_clean and is_fresh and state.is_feed_live and state.kill.is_running):
         end_unfilled(turn)
         return
     command = bracket(

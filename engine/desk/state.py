@@ -5,7 +5,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from engine.broker import AccountReported
+from engine.broker import AccountReported, FeedReported, FeedState
 from engine.desk.facts import SessionOpened
 from engine.execution_quality import ExecutionQuality
 from engine.kill import KillSwitch
@@ -31,6 +31,7 @@ class DeskState(NamedTuple):
 
     A NamedTuple, because every closed bar makes a new one. `ended_trade` is the session's last
     trade, kept for a late fill or commission. `bars_before` counts earlier sessions' minutes.
+    `feed` is null until somebody tells of one, which a replay never does.
     """
 
     last_bar_at: datetime | None = None
@@ -52,11 +53,17 @@ class DeskState(NamedTuple):
     differs_since: datetime | None = None
     unprotected_since: datetime | None = None
     alerted_at: datetime | None = None
+    feed: FeedReported | None = None
 
     @property
     def position(self) -> int:
         """Signed contracts held, as far as executions and the broker have told."""
         return self.ledger.position
+
+    @property
+    def is_feed_live(self) -> bool:
+        """Whether nothing is known against entering on the market data."""
+        return self.feed is None or self.feed.state is FeedState.LIVE
 
     @property
     def is_exposed(self) -> bool:

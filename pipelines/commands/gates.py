@@ -37,6 +37,7 @@ GATES: Final = (
     Gate("own", "cooldown_ends_at", "cooldown ends"),
     Gate("own", "equity_usd", "equity, USD"),
     Gate("own", "standings", "learning"),
+    Gate("own", "feed", "market data"),
     Gate("market", "dvs", "data validity score", "≥"),
     Gate("own", "eqs", "execution quality score", "≥"),
     Gate("market", "minutes_to_close", "minutes to the close", ">"),

@@ -23,6 +23,7 @@ from decision_cases import (
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.broker import FeedState
 from engine.decision import Action, Decision, decide, decide_in_full, decision_payload, managed
 from engine.errors import InputRefused
 from engine.ladder import LADDER, LAYER, PASSED, STEP, Reason
@@ -117,6 +118,7 @@ SPOIL: dict[Reason, Callable[[Case], None]] = {
     Reason.COOLDOWN_ACTIVE: lambda case: case.lose(
         entered_at=(*case.facts.risk.entered_at, NOW - timedelta(minutes=30))[-2:]
     ),
+    Reason.FEED_NOT_LIVE: fact(feed=FeedState.DELAYED),
     Reason.DVS_TOO_LOW: lambda case: case.refuse_bar(Reason.DVS_TOO_LOW),
     Reason.EQS_TOO_LOW: worsen_execution,
     Reason.MISSING_REQUIRED_SIGNAL: lambda case: case.refuse_bar(Reason.MISSING_REQUIRED_SIGNAL),

@@ -15,6 +15,7 @@ from replay_market import RULES, Market, context_of, market, settings
 
 from contracts.calendar import sessions_between
 from engine.bars import check_bars
+from engine.broker import FeedReported, FeedState
 from engine.desk import EMPTY, Desk, OperatorCommanded, OperatorVerb, Recording
 from engine.exchange import Exchange, FaultKind, FaultPlan, exchange_settings
 from engine.generator import plant_faults
@@ -80,8 +81,14 @@ def gapped(seed: int) -> Reached:
     return played(Market(whole.contexts, bars))
 
 
+def feed_of(opens_at: datetime, number: int) -> list[FeedReported]:
+    """The last of six sessions is watched on delayed data."""
+    is_delayed = number == 5
+    return [FeedReported(at=opens_at, state=FeedState.DELAYED)] if is_delayed else []
+
+
 def by_hand(seed: int) -> Reached:
-    """A late start, and a person at the levers: flatten, halt, resume, kill."""
+    """A late start, a feed that is not live, and a person at the levers: halt, flatten, kill."""
     of = market(6, seed)
     reasons: Counter[str] = Counter()
     exits: Counter[str] = Counter()
@@ -89,7 +96,7 @@ def by_hand(seed: int) -> Reached:
         played_sessions(of.contexts, of.bars, RULES, settings(**WALKED))
     ):
         shadow = ShadowDesk(Desk(RULES), EMPTY, Exchange(exchange_settings(RULES, TIER_B)))
-        shadow.deliver((session.opened,))
+        shadow.deliver((session.opened, *feed_of(session.opened.at, number)))
         verb = (None, OperatorVerb.FLATTEN, OperatorVerb.HALT, OperatorVerb.KILL)[number % 4]
         for row in session.rows[345 if verb is None else 30 :]:
             shadow.play_bar(row)
