@@ -202,6 +202,23 @@ BIASES: Final = {
     "biases.modifiers[].theta": _ceiling("-0.20", "0.20"),
 }
 
+LEARNING: Final = {
+    "learning.attribution.lucky_adverse_stops": _SHARE,
+    "learning.attribution.noise_bars": _BARS,
+    "learning.attribution.noise_further_stops": _range("0.1", 5),
+    "learning.attribution.timing_bars": _BARS,
+    "learning.attribution.expression_gain_stops": _range("0.1", 5),
+    "learning.attribution.wrong_gain_stops_below": _SHARE,
+    "learning.scores.belief_band": _range("0.01", "0.50"),
+    "learning.scores.peers_min": _range(10, 10_000),
+    "learning.scores.near_stop_luck_min": _range("0.5", 1),
+    "learning.scores.slippage_loss_per_tick": _SHARE,
+    "learning.scores.reject_loss": _SHARE,
+    "learning.scores.partial_loss": _SHARE,
+    "learning.scores.unprotected_free_seconds": _range(0, 5),
+    "learning.scores.unprotected_loss_per_second": _SHARE,
+}
+
 RANGES: Final = (
     INSTRUMENT
     | CALENDAR
@@ -213,6 +230,7 @@ RANGES: Final = (
     | EXECUTION
     | TRADE
     | BIASES
+    | LEARNING
 )
 """Range of every number by its pattern: `[]` stands for any list item, `.*` for any mapping key."""
 

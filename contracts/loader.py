@@ -18,6 +18,7 @@ from engine.rules import (
     DataRules,
     DecisionRules,
     ExecutionRules,
+    LearningRules,
     Rules,
     StrategyRules,
     TradeRules,
@@ -63,6 +64,7 @@ def built_rules(contents: Mapping[str, dict[str, Plain]], symbol: str) -> Rules:
         execution=_block(ExecutionRules, contents, "execution"),
         trade=_block(TradeRules, contents, "trade"),
         biases=_block(BiasRules, contents, "biases"),
+        learning=_block(LearningRules, contents, "learning"),
         contracts_hash=content_hash(contents),
     )
     check_within(rules)

@@ -28,6 +28,7 @@ FILES: Final = (
     "execution",
     "trade",
     "biases",
+    "learning",
 )
 """Stems of the contract files; all must be there, and no others."""
 

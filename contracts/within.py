@@ -18,6 +18,7 @@ from engine.rules import (
     DataRules,
     DecisionRules,
     ExecutionRules,
+    LearningRules,
     Rules,
     SlippageWindow,
     StrategyRules,
@@ -39,6 +40,7 @@ def check_within(rules: Rules) -> None:
     _check_decision(rules.decision)
     _check_execution(rules.execution)
     _check_biases(rules.biases)
+    _check_learning(rules.learning)
 
 
 def _check_calendar(session: SessionRules) -> None:
@@ -183,6 +185,21 @@ def _check_biases(biases: BiasRules) -> None:
             raise contradiction("biases", f"{key}.theta", f"within ±{biases.theta_abs_max}")
         if modifier.side not in BIAS_SIDES:
             raise contradiction("biases", f"{key}.side", f"one of {', '.join(BIAS_SIDES)}")
+
+
+def _check_learning(learning: LearningRules) -> None:
+    law = learning.attribution
+    if law.noise_bars >= law.timing_bars:
+        raise contradiction(
+            "learning",
+            "attribution.noise_bars",
+            "less than attribution.timing_bars, or no stop could have been ill timed",
+        )
+    _check_rising(
+        "learning",
+        ("attribution.wrong_gain_stops_below", law.wrong_gain_stops_below),
+        ("attribution.expression_gain_stops", law.expression_gain_stops),
+    )
 
 
 def check_unique(file: str, key: str, names: Iterable[str]) -> None:

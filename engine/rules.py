@@ -277,6 +277,35 @@ class BiasRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttributionRules:
+    """`contracts/learning.yaml`, `attribution`: thresholds of the causes A0 to A9.
+
+    Gains and losses in multiples of the planned stop, bars counted from the exit.
+    """
+
+    lucky_adverse_stops: float
+    noise_bars: int
+    noise_further_stops: float
+    timing_bars: int
+    expression_gain_stops: float
+    wrong_gain_stops_below: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreRules:
+    """`contracts/learning.yaml`, `scores`: how lucky and how well executed a trade was."""
+
+    belief_band: float
+    peers_min: int
+    near_stop_luck_min: float
+    slippage_loss_per_tick: float
+    reject_loss: float
+    partial_loss: float
+    unprotected_free_seconds: float
+    unprotected_loss_per_second: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReliabilityRules:
     """`contracts/learning.yaml`, `reliability`: when results throttle, stop and restore a template.
 
@@ -311,6 +340,28 @@ class CalibrationRules:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EvolutionRules:
+    """`contracts/learning.yaml`, `evolution`: how far one proposal may move, and when it is one."""
+
+    weight_step: float
+    threshold_step: float
+    memory_step: float
+    time_stop_step_minutes: int
+    attributed_min: int
+    shadow_trades_min: int
+    folds: int
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearningRules:
+    """`contracts/learning.yaml`: what the night may conclude from finished trades."""
+
+    attribution: AttributionRules
+    scores: ScoreRules
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
     """Everything the desk is bound by, for one instrument, with the hash of its files."""
 
@@ -324,4 +375,5 @@ class Rules:
     execution: ExecutionRules
     trade: TradeRules
     biases: BiasRules
+    learning: LearningRules
     contracts_hash: str

@@ -246,6 +246,8 @@ def test_strict_yaml_has_no_traps(spoil: Spoil, old: str, new: str, message: str
         ("biases", "side: with  #", "side: wit  #", "one of with"),
         ("biases", "id: B002", "id: B001", "each name once"),
         ("biases", "signal: panic_index", "signal: calm_index", "the name of a signal"),
+        ("learning", "noise_bars: 15", "noise_bars: 30", "less than attribution.timing_bars"),
+        ("learning", "_below: 0.3 ", "_below: 1.0 ", "less than attribution.expression_gain"),
     ],
 )
 def test_files_that_contradict_themselves_or_each_other_are_refused(
