@@ -37,11 +37,20 @@ class Closed:
 
 
 @dataclass(frozen=True, slots=True)
-class Preopen:
-    """Whether the review and the context of the day are green; `why` is the evidence."""
+class Green:
+    """The context and the review of the day are there and passed."""
 
-    is_green: bool
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotGreen:
+    """They are not, and why."""
+
     why: str
+
+
+Preopen = Green | NotGreen
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +94,7 @@ def session_request(
             f"the desk is KILLED ({kill.text or kill.cause}){flat}; a person lets it go on with "
             "credence resume --reason"
         )
-    if reason is None and not preopen.is_green:
+    if reason is None and isinstance(preopen, NotGreen):
         reason = f"the desk does not open before preopen is green: {preopen.why}"
     reason = reason or _no_more(attempts)
     if reason is not None:

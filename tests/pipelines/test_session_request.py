@@ -14,6 +14,8 @@ from engine.kill import KillCause, KillState, KillSwitch
 from pipelines.session_request import (
     Closed,
     Ending,
+    Green,
+    NotGreen,
     Preopen,
     Request,
     Skip,
@@ -21,7 +23,7 @@ from pipelines.session_request import (
 )
 
 RULES = load_rules().session
-GREEN, RED = Preopen(True, "all 4 checks passed"), Preopen(False, "preopen_review failed")
+GREEN, RED = Green("all 4 checks passed"), NotGreen("preopen_review failed")
 RUNNING = KillSwitch()
 HALTED = KillSwitch(state=KillState.HALTED, cause=KillCause.PERSON, text="news")
 KILLED = KillSwitch(
