@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
@@ -38,6 +38,48 @@ class Settings(BaseModel):
     source: str = Field(
         default="generator:7",
         description="Where the scheduled ingest takes its bars from, as after `credence ingest`.",
+    )
+    broker: Literal["gateway", "ibkr"] = Field(
+        default="gateway",
+        description="Whom a session trades with: the simulated IB Gateway, or Interactive Brokers.",
+    )
+    mode: Literal["observe", "paper", "live"] = Field(
+        default="observe",
+        description="What a session may do: watch, trade a paper account, or trade real money.",
+    )
+    live_account: str | None = Field(
+        default=None,
+        description="The one account that mode live may trade; without it live is refused.",
+    )
+    ibkr_host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="Where IB Gateway or TWS listens; it should be this machine.",
+    )
+    ibkr_port: int = Field(
+        default=4002,
+        ge=1,
+        le=65_535,
+        description="Its port: IB Gateway 4002 paper, 4001 live; TWS 7497 paper, 7496 live.",
+    )
+    ibkr_client_id: int = Field(
+        default=1,
+        ge=1,
+        le=999_999,
+        description="Our id at the gateway. Orders belong to it: keep it the same.",
+    )
+    ibkr_account: str = Field(
+        default="",
+        pattern=r"^[A-Z]{0,3}[0-9]*$",
+        description="Account to trade, if the login has several; paper ones begin with DU.",
+    )
+    ibkr_library: Literal["ib_insync", "ib_async"] = Field(
+        default="ib_insync",
+        description="Client library that speaks to it; the one named must be installed.",
+    )
+    ibkr_clock: Literal["local", "told"] = Field(
+        default="local",
+        description="Whose time counts: local, or told for a simulated gateway at its own speed.",
     )
     alerts: Annotated[tuple[SecretStr, ...], BeforeValidator(_listed)] = Field(
         default=(),
