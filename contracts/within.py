@@ -200,6 +200,20 @@ def _check_learning(learning: LearningRules) -> None:
         ("attribution.wrong_gain_stops_below", law.wrong_gain_stops_below),
         ("attribution.expression_gain_stops", law.expression_gain_stops),
     )
+    trust = learning.reliability
+    _check_rising(
+        "learning",
+        ("reliability.throttle_hard_win_rate", trust.throttle_hard_win_rate),
+        ("reliability.throttle_win_rate", trust.throttle_win_rate),
+    )
+    _check_rising(
+        "learning",
+        ("reliability.modifier_throttled", trust.modifier_throttled),
+        ("reliability.modifier_throttled_hard", trust.modifier_throttled_hard),
+    )
+    for key in ("throttle_from", "expectancy_from", "win_rate_from", "losses_in_a_row"):
+        if getattr(trust, key) > trust.window:
+            raise contradiction("learning", f"reliability.{key}", "at most reliability.window")
 
 
 def check_unique(file: str, key: str, names: Iterable[str]) -> None:

@@ -333,7 +333,6 @@ class CalibrationRules:
     bins: int
     resamples: int
     confidence: float
-    outcomes_min: int
     sessions_min: int
     refit_sessions: int
     knots_max: int
@@ -359,6 +358,9 @@ class LearningRules:
 
     attribution: AttributionRules
     scores: ScoreRules
+    reliability: ReliabilityRules
+    calibration: CalibrationRules
+    evolution: EvolutionRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,16 +92,22 @@ class Calibration:
     is_earned: bool
 
 
-def calibrate(forecasts: pl.DataFrame, rules: CalibrationRules) -> list[Calibration]:
+def calibrate(
+    forecasts: pl.DataFrame, rules: CalibrationRules, *, outcomes_min: int
+) -> list[Calibration]:
     """One `Calibration` per template and side of `FORECAST_COLUMNS`, in that order.
 
-    Raises `InputRefused` for probabilities outside 0 to 1 or rows that are no forecasts.
+    Fewer outcomes than `outcomes_min` have no map. Raises `InputRefused` for probabilities outside
+    0 to 1 or rows that are no forecasts.
     """
     _check(forecasts)
     groups = forecasts.sort("session_date", maintain_order=True).partition_by(
         "template", "side", as_dict=True
     )
-    return [_calibration(str(key[0]), int(key[1]), groups[key], rules) for key in sorted(groups)]
+    return [
+        _calibration(str(key[0]), int(key[1]), groups[key], rules, outcomes_min)
+        for key in sorted(groups)
+    ]
 
 
 def belief_map(beliefs: Floats, wins: Floats, knots_max: int) -> BeliefMap:
@@ -136,7 +142,7 @@ def _check(forecasts: pl.DataFrame) -> None:
 
 
 def _calibration(
-    template: str, side: int, forecasts: pl.DataFrame, rules: CalibrationRules
+    template: str, side: int, forecasts: pl.DataFrame, rules: CalibrationRules, outcomes_min: int
 ) -> Calibration:
     beliefs, p_win = forecasts["belief"].to_numpy(), forecasts["p_win"].to_numpy()
     wins = forecasts["is_win"].cast(pl.Float64).to_numpy()
@@ -145,7 +151,7 @@ def _calibration(
     bins = np.minimum((beliefs * rules.bins).astype(np.int64), rules.bins - 1)
     sums = _Sums(bins, sessions, rules.bins, p_win, wins)
     ahead = _ahead(beliefs, wins, sessions, rules)
-    is_enough = len(wins) >= rules.outcomes_min and sums.sessions >= rules.sessions_min
+    is_enough = len(wins) >= outcomes_min and sums.sessions >= rules.sessions_min
     return Calibration(
         template=template,
         side=side,

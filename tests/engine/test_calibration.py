@@ -1,5 +1,6 @@
 """Whether the calibration finds a truth that is known, and trusts its map only when it should."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contracts import load_rules
 from engine.errors import InputRefused
 from engine.learning.calibration import (
     BeliefMap,
@@ -17,15 +19,7 @@ from engine.learning.calibration import (
 )
 from engine.rules import CalibrationRules
 
-RULES = CalibrationRules(
-    bins=10,
-    resamples=400,
-    confidence=0.95,
-    outcomes_min=200,
-    sessions_min=20,
-    refit_sessions=5,
-    knots_max=12,
-)
+RULES = load_rules("MES").learning.calibration
 
 
 def forecasts(
@@ -56,7 +50,7 @@ def forecasts(
 
 
 def calibrated(rows: pl.DataFrame, rules: CalibrationRules = RULES) -> Calibration:
-    return calibrate(rows, rules)[0]
+    return calibrate(rows, rules, outcomes_min=200)[0]
 
 
 def rising(belief: np.ndarray) -> np.ndarray:
@@ -96,15 +90,7 @@ def test_intervals_of_single_bars_are_too_narrow_when_sessions_share_their_luck(
     assert wide > 1.5 * narrow
 
 
-RULES_OF_BARS = CalibrationRules(
-    bins=10,
-    resamples=100,
-    confidence=0.95,
-    outcomes_min=200,
-    sessions_min=5_000,
-    refit_sessions=1_000,
-    knots_max=12,
-)
+RULES_OF_BARS = replace(RULES, sessions_min=5_000, refit_sessions=1_000)
 
 
 def test_the_map_recovers_the_truth_and_earns_its_use() -> None:
@@ -214,7 +200,7 @@ def test_a_map_that_is_no_function_or_falls_is_refused(
 )
 def test_what_is_no_forecast_is_refused_by_name(spoil: pl.Expr, said: str) -> None:
     with pytest.raises(InputRefused, match=said):
-        calibrate(forecasts(1, flat, sessions=2).with_columns(spoil), RULES)
+        calibrate(forecasts(1, flat, sessions=2).with_columns(spoil), RULES, outcomes_min=200)
 
 
 def test_templates_and_sides_are_calibrated_apart() -> None:
@@ -223,7 +209,7 @@ def test_templates_and_sides_are_calibrated_apart() -> None:
         template=pl.lit("K2"), side=pl.lit(-1, pl.Int8)
     )
 
-    found = calibrate(pl.concat([other, rows]), RULES)
+    found = calibrate(pl.concat([other, rows]), RULES, outcomes_min=200)
 
     assert [(each.template, each.side) for each in found] == [("K1", 1), ("K2", -1)]
     assert found[0].brier == calibrated(rows).brier

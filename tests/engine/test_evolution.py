@@ -19,19 +19,10 @@ from engine.learning.evolution import (
     sharpe_of_luck,
 )
 from engine.learning.variants import variants
-from engine.rules import EvolutionRules, Rules
+from engine.rules import Rules
 
 RULES = load_rules("MES")
-LAW = EvolutionRules(
-    weight_step=0.05,
-    threshold_step=0.01,
-    memory_step=0.005,
-    time_stop_step_minutes=2,
-    attributed_min=10,
-    shadow_trades_min=20,
-    folds=5,
-    confidence=0.95,
-)
+LAW = RULES.learning.evolution
 
 
 def noise(seed: int, *, sessions: int = 250, count: int = 80) -> tuple[Floats, dict[str, Floats]]:

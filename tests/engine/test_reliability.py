@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from contracts import load_rules
 from engine.errors import InputRefused
 from engine.learning.reliability import (
     Reliability,
@@ -17,22 +18,8 @@ from engine.learning.reliability import (
     learn_all,
     standing,
 )
-from engine.rules import ReliabilityRules
 
-RULES = ReliabilityRules(
-    window=20,
-    throttle_from=5,
-    throttle_win_rate=0.40,
-    throttle_hard_win_rate=0.30,
-    modifier_throttled=1.2,
-    modifier_throttled_hard=1.5,
-    losses_in_a_row=2,
-    expectancy_from=5,
-    win_rate_from=10,
-    win_rate_min=0.40,
-    shadow_wins_in_a_row=2,
-    wins_to_active=2,
-)
+RULES = load_rules("MES").learning.reliability
 NEW = Reliability(template="K1")
 DAY = date(2025, 1, 2)
 
