@@ -5,6 +5,7 @@ adds what depends on us. An entry needs every layer's yes. Nothing of our own ca
 into a yes, which is why a bar without `may_enter` needs no full ladder while the desk is quiet.
 """
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -18,7 +19,6 @@ from engine.risk import worst_case_usd
 from engine.rules import Rules
 from engine.wording import (
     AND,
-    CLOCKS,
     clock,
     counterfactual,
     idea,
@@ -64,60 +64,49 @@ class Decision(NamedTuple):
 _new: Final = tuple.__new__
 """Makes a NamedTuple from its fields at half the price of a call of its class."""
 
-_SKIPS: Final = Action.SKIP
-_SKIP: Final = tuple((reason, LAYER[reason]) for reason in LADDER)
+_SKIP: Final = Action.SKIP
 
 
 def decide(row: MarketRow, own: OwnView, rules: Rules) -> Decision:
     """The decision of one bar for a flat desk; for a bar with an open trade see `managed`."""
     if row.setups or row.may_enter:
         return decide_in_full(row, own, rules)
-    if own.is_quiet:
-        reason, layer = _SKIP[row.market_step]
-        return _new(
-            Decision, (_SKIPS, reason, layer, None, (), "", row.sentence, row.counterfactual)
-        )
-    return _without_setup(row, own)
-
-
-def _without_setup(row: MarketRow, own: OwnView) -> Decision:
-    """A bar without a setup: which gates refuse is known from the view and the market's step.
-
-    Three bars of four are such bars after the desk's first trade, so what they share is kept with
-    the view; `decide_in_full` gives the same answer.
-    """
-    ends_at = own.cooldown_ends_at
-    is_cooling = ends_at is not None and row.closes_at < ends_at
-    key = (row.market_step, is_cooling)
-    known = own.refusals.get(key)
-    if known is None:
-        known = own.refusals[key] = _refusals(row, own)
-    reason, layer, tail, before, after, alone = known
+    refused = refusals(row.market_step, own, is_cooling=in_cooldown(row.closes_at, own))
     sentence = row.sentence
     if not sentence:
-        return _new(Decision, (_SKIPS, reason, layer, None, (), "", "", ""))
-    if tail is not None:
-        sentence = CLOCKS[row.minute + 1] + tail
-    missing = row.counterfactual
-    if alone:
-        needs = needs_of(missing)
-        missing = f"{before}{needs}{after}" if needs else alone
-    return _new(Decision, (_SKIPS, reason, layer, None, (), "", sentence, missing))
+        return _new(Decision, (_SKIP, refused.reason, refused.layer, None, (), "", "", ""))
+    sentence, missing = refused.words(row.minute, sentence, row.counterfactual)
+    return _new(Decision, (_SKIP, refused.reason, refused.layer, None, (), "", sentence, missing))
 
 
-def _refusals(row: MarketRow, own: OwnView) -> Refusals:
-    """Judge one such bar in full, and keep what the next ones share."""
-    steps = _refused_steps(row, own)
-    reason, place = LADDER[steps[0]], steps.index(row.market_step)
-    tail = None
-    if steps[0] in own.words:
-        tail = skip_tail(reason, own.words[steps[0]][0])
-    needs = [own.words[step][1] for step in steps if step != row.market_step]
+def in_cooldown(closes_at: datetime, own: OwnView) -> bool:
+    """Whether the last entry still forbids another one at the close of a bar."""
+    ends_at = own.cooldown_ends_at
+    return ends_at is not None and closes_at < ends_at
+
+
+def refusals(market_step: int, own: OwnView, *, is_cooling: bool) -> Refusals:
+    """What a bar without a setup is refused by, known from the view and the market's step alone.
+
+    Six bars of seven are such bars, so what they share is kept with the view; `decide_in_full`
+    gives the same answer.
+    """
+    key = (market_step, is_cooling)
+    known = own.refusals.get(key)
+    if known is None:
+        known = own.refusals[key] = _refusals(market_step, own, is_cooling=is_cooling)
+    return known
+
+
+def _refusals(market_step: int, own: OwnView, *, is_cooling: bool) -> Refusals:
+    steps = sorted([*_own_steps(own, is_cooling=is_cooling), market_step])
+    reason, place = LADDER[steps[0]], steps.index(market_step)
+    needs = [own.words[step][1] for step in steps if step != market_step]
     before, after = (AND.join(side) for side in (needs[:place], needs[place:]))
     return Refusals(
         reason,
         LAYER[reason],
-        tail,
+        skip_tail(reason, own.words[steps[0]][0]) if steps[0] in own.words else None,
         f"no single change: {before}{AND if before else ''}",
         f"{AND if after else ''}{after}",
         counterfactual(needs),
@@ -140,13 +129,16 @@ def decide_in_full(row: MarketRow, own: OwnView, rules: Rules) -> Decision:
 
 def _refused_steps(row: MarketRow, own: OwnView) -> list[int]:
     """Every known no about the bar or the desk, in ladder order; of the market's only the first."""
-    ends_at = own.cooldown_ends_at
-    is_over = ends_at is None or row.closes_at >= ends_at
-    steps = [step for step in own.words if not (is_over and step == _COOLDOWN_STEP)]
+    steps = _own_steps(own, is_cooling=in_cooldown(row.closes_at, own))
     if row.market_step < FIRST_TEMPLATE_STEP or not row.setups:
         steps.append(row.market_step)
     steps.sort()
     return steps
+
+
+def _own_steps(own: OwnView, *, is_cooling: bool) -> list[int]:
+    """The desk's own noes; a cooldown that is over is none."""
+    return [step for step in own.words if is_cooling or step != _COOLDOWN_STEP]
 
 
 def _nearest(scores: tuple[Score, ...]) -> int:
@@ -241,6 +233,16 @@ def decision_payload(decision: Decision, row: MarketRow, own: OwnView) -> str:
         f'"sentence":"{sentence}","counterfactual":"{missing}",'
         f'"chosen":{chosen},"scores":{scores},"own":{own.gates},'
         f'"market":{row.evidence_json or "null"}}}'
+    )
+
+
+def skip_payload(
+    reason: Reason, sentence: str, missing: str, own: OwnView, evidence_json: str
+) -> str:
+    """`decision_payload` of a bar without a setup, of which no decision was made on its own."""
+    return (
+        f'{_HEADS[_SKIP, reason]}"cause":"","sentence":"{sentence}","counterfactual":"{missing}",'
+        f'"chosen":null,"scores":[],"own":{own.gates},"market":{evidence_json or "null"}}}'
     )
 
 

@@ -128,13 +128,13 @@ def market_rows(frame: pl.DataFrame) -> list[MarketRow]:
         if source in present
     }
     columns |= {name: [""] * frame.height for name in _TEXTS if name not in present}
-    columns["closes_at"] = _instants(frame.get_column("closes_at"))
+    columns["closes_at"] = instants(frame.get_column("closes_at"))
     columns["phase"] = frame.get_column("session_phase").cast(pl.Int32).to_list()
     columns["setups"] = _setups(frame)
     return list(map(MarketRow._make, zip(*map(columns.get, MarketRow._fields), strict=True)))
 
 
-def _instants(series: pl.Series) -> list[datetime]:
+def instants(series: pl.Series) -> list[datetime]:
     """Aware datetimes, several times faster than `to_list`, which looks the zone up for each."""
     since_epoch = series.to_physical().to_numpy().view("timedelta64[us]").tolist()
     return list(map(_EPOCH.__add__, since_epoch))

@@ -23,7 +23,7 @@ from engine.risk import (
     tier_of,
 )
 from engine.rules import Rules, Tier
-from engine.wording import clock_at, usd
+from engine.wording import CLOCKS, clock_at, needs_of, usd
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,10 +82,19 @@ class Refusals(NamedTuple):
     after: str
     alone: str
 
+    def words(self, minute: int, sentence: str, missing: str) -> tuple[str, str]:
+        """Sentence and counterfactual of one such bar, made of the market's own."""
+        if self.tail is not None:
+            sentence = CLOCKS[minute + 1] + self.tail
+        if self.alone:
+            needs = needs_of(missing)
+            missing = f"{self.before}{needs}{self.after}" if needs else self.alone
+        return sentence, missing
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnView:
-    """The facts against the rules. A quiet view refuses nothing and changes no score.
+    """The facts against the rules.
 
     `words` maps each failing step of the ladder to its detail and its need; the cooldown's is there
     from the entry on and counts until `cooldown_ends_at`. `stop_ticks_max` is 0 for unknown equity;
@@ -103,7 +112,6 @@ class OwnView:
     budget_usd: Decimal
     ample_ticks: float
     standings: Mapping[str, Standing]
-    is_quiet: bool
     gates: str
     refusals: dict[tuple[int, bool], Refusals] = field(
         default_factory=dict, init=False, compare=False, repr=False
@@ -142,7 +150,6 @@ def own_view(facts: OwnFacts, rules: Rules) -> OwnView:
         budget_usd=left_usd,
         ample_ticks=float(left_usd / rules.instrument.tick_value_usd) - _A_HUNDREDTH,
         standings=facts.standings,
-        is_quiet=not failing and facts.eqs == 1.0,
         gates=_gates(facts, ends_at, rules),
     )
 

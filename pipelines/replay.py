@@ -24,6 +24,7 @@ from engine.desk import (
     DeskState,
     OperatorCommanded,
     OperatorVerb,
+    Recording,
     SessionClosed,
     SessionOpened,
     fold,
@@ -142,7 +143,7 @@ class _Loop:
         self.sink.commit(shadow.entries, stamp)
         self.tally.count(shadow)
         self.state = shadow.state
-        self.bars += session.frame.height
+        self.bars += session.height
         self.sessions += 1
 
     def _exchange_of(self, opened: SessionOpened) -> Exchange:
@@ -154,11 +155,34 @@ class _Loop:
         return self.exchange
 
     def _play_rows(self, shadow: ShadowDesk, session: PlayedSession) -> None:
-        """Every bar, or with jumps those that may lead to something and those of an open trade."""
+        """Every bar, or with jumps those on which something may happen."""
         if not jumps_of(self.settings):
             for row in session.rows:
                 shadow.play_bar(row)
-            return
+        elif self.settings.recording is Recording.FULL:
+            self._play_runs(shadow, session)
+        else:
+            self._play_trades(shadow, session)
+
+    def _play_runs(self, shadow: ShadowDesk, session: PlayedSession) -> None:
+        """Runs of quiet bars at once, and every other bar by itself."""
+        rows = {row.minute: row for row in session.rows}
+        place = 0
+        while place < session.height:
+            until = session.quiet_until(place)
+            if until > place and shadow.is_calm:
+                shadow.play_quiet(session.told[place:until])
+                place = until
+                continue
+            minute = session.told[place].minute
+            if minute not in rows:
+                ahead = session.between(minute - 1, minute + self.settings.window_bars)
+                rows |= {row.minute: row for row in ahead}
+            shadow.play_bar(rows[minute])
+            place += 1
+
+    def _play_trades(self, shadow: ShadowDesk, session: PlayedSession) -> None:
+        """The bars that may lead to something, and those of an open trade."""
         kill_below = self.rules.constitution.dvs_kill_below
         enters_from: datetime | None = None
         is_known = False

@@ -1,5 +1,6 @@
 """What a replay is asked for, and its sessions made ready to play, a chunk at a time."""
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -8,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from engine.desk import Mode, Recording, SessionOpened
+from engine.desk import Mode, QuietBar, Recording, SessionOpened, is_quiet, quiet_bars
 from engine.exchange import NO_FAULTS, FaultPlan
 from engine.market import MarketRow, market_frame, market_rows
 from engine.narrative import journal_text
@@ -18,7 +19,8 @@ from engine.rules import Rules
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplaySettings:
-    """What a replay is asked for; `jumps` lets TRADES recording pass over bars that can do nothing.
+    """What a replay is asked for; with `jumps` the bars that can do nothing are passed over, or
+    taken a run at a time where each leaves its records.
 
     `resumes_killed` plays a person who resumes a killed desk before the next open. The last two
     only trade memory for speed: sessions computed at once, and bars made ready after one that may
@@ -39,21 +41,38 @@ class ReplaySettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlayedSession:
-    """One session ready to play; `rows` may leave out bars that only a longer trade would need."""
+    """One session ready to play.
+
+    `rows` may leave out bars that only a longer trade would need. `told` has every bar where the
+    journal wants them all, and `busy` the places of those that are not quiet, and the end.
+    """
 
     opened: SessionOpened
-    frame: pl.DataFrame
+    height: int
     rows: list[MarketRow]
+    told: list[QuietBar]
+    busy: list[int]
+    frames: pl.DataFrame
+    start: int
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        """The market frame of this session alone; cut out when asked for, for it is wide."""
+        return self.frames.slice(self.start, self.height)
 
     def between(self, after: int, before: int) -> list[MarketRow]:
         """The rows of the minutes between two minutes, both excluded."""
         minute = pl.col("minute")
         return market_rows(self.frame.filter((minute > after) & (minute < before)))
 
+    def quiet_until(self, place: int) -> int:
+        """The end of the run of quiet bars that begins at a place, which may be that place."""
+        return self.busy[bisect_left(self.busy, place)]
+
 
 def jumps_of(settings: ReplaySettings) -> bool:
-    """Whether bars may be passed over: never where each leaves a record or may meet a fault."""
-    return settings.jumps and settings.recording is Recording.TRADES and not settings.faults.rates
+    """Whether bars need not be stepped through one by one: never where each may meet a fault."""
+    return settings.jumps and not settings.faults.rates
 
 
 def played_sessions(
@@ -75,20 +94,34 @@ def played_sessions(
 def _played(
     frame: pl.DataFrame, sessions: pl.DataFrame, rules: Rules, settings: ReplaySettings
 ) -> Iterator[PlayedSession]:
-    if settings.recording is Recording.FULL:
+    is_full, jumps = settings.recording is Recording.FULL, jumps_of(settings)
+    if is_full:
         frame = journal_text(frame, rules)
-    near = _is_near_an_entry(rules, settings.window_bars)
+    wanted = _is_near_an_entry(rules, settings.window_bars)
+    told: list[QuietBar] = []
+    busy: list[int] = []
+    if is_full and jumps:
+        wanted |= ~is_quiet(rules)
+        told = quiet_bars(frame)
+        busy = frame.select((~is_quiet(rules)).arg_true()).to_series().to_list()
     by_date: dict[date, list[MarketRow]] = {}
-    for row in market_rows(frame.filter(near) if jumps_of(settings) else frame):
+    for row in market_rows(frame.filter(wanted) if jumps else frame):
         by_date.setdefault(row.session_date, []).append(row)
     start = 0
     for session in sessions.iter_rows(named=True):
+        height = session["height"]
+        end = start + height
+        inside = busy[bisect_left(busy, start) : bisect_left(busy, end)]
         yield PlayedSession(
             opened=_opened(session, settings),
-            frame=frame.slice(start, session["height"]),
+            height=height,
             rows=by_date.pop(session["session_date"], []),
+            told=told[start:end],
+            busy=[*(place - start for place in inside), height],
+            frames=frame,
+            start=start,
         )
-        start += session["height"]
+        start = end
 
 
 def _is_near_an_entry(rules: Rules, window_bars: int) -> pl.Expr:

@@ -1,7 +1,7 @@
 """The shell around the desk when its broker is the simulated exchange: replay and OBSERVE."""
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -13,7 +13,16 @@ from engine.broker import (
     PlaceProtection,
 )
 from engine.decision import Action
-from engine.desk import BarClosed, ClockTicked, CommandFailed, Desk, DeskState, Input, Step
+from engine.desk import (
+    BarClosed,
+    ClockTicked,
+    CommandFailed,
+    Desk,
+    DeskState,
+    Input,
+    QuietBar,
+    Step,
+)
 from engine.errors import BrokerTimeout, BrokerUnreachable, HaltDesk
 from engine.exchange import Exchange
 from engine.journal import Entry, Kind
@@ -60,6 +69,18 @@ class ShadowDesk:
         commands = self._book(self.desk.step_bar(self.state, row))
         if commands:
             self._settle(commands, BarClosed(row))
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether a run of quiet bars may be played at once."""
+        return self.is_idle and self.desk.is_calm(self.state)
+
+    def play_quiet(self, bars: Sequence[QuietBar]) -> None:
+        """A run of bars that cannot reach the exchange and on which the desk can only skip."""
+        self.state, entries, reasons = self.desk.step_quiet(self.state, bars)
+        self.entries += entries
+        for reason, count in reasons.items():
+            self.decisions[Action.SKIP, reason] += count
 
     def deliver(self, inputs: Iterable[Input]) -> None:
         """Step through these inputs and everything that they set off at the exchange.

@@ -17,6 +17,7 @@ from engine.desk.facts import (
     SessionClosed,
     SessionOpened,
 )
+from engine.desk.quiet import QuietBar, QuietStep, is_quiet, quiet_bars
 from engine.desk.state import EMPTY, DeskState
 from engine.desk.turn import Step
 
@@ -33,6 +34,8 @@ __all__ = [
     "Mode",
     "OperatorCommanded",
     "OperatorVerb",
+    "QuietBar",
+    "QuietStep",
     "Recording",
     "SessionClosed",
     "SessionOpened",
@@ -40,4 +43,6 @@ __all__ = [
     "apply",
     "fact_of",
     "fold",
+    "is_quiet",
+    "quiet_bars",
 ]

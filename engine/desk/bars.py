@@ -1,5 +1,6 @@
 """What a closed bar leads to: its record, its decision, and what an open trade needs."""
 
+from datetime import datetime
 from typing import Final
 
 from engine.broker import Leg, ReplaceStop
@@ -41,18 +42,17 @@ _DETAILS: Final = {
 
 # Every bar makes two entries. A plain text is what SQLite binds at once, a member of an enumeration
 # costs a call to look up and another to bind; `__new__` spares the call of the class.
-_BAR: Final = Kind.BAR.value
-_DECISION: Final = Kind.DECISION.value
+BAR: Final = Kind.BAR.value
+DECISION: Final = Kind.DECISION.value
 _TRADES: Final = Recording.TRADES
 _new: Final = tuple.__new__
 
 _TIMES: Final = tuple(f"{hour:02d}{minute:02d}" for hour in range(24) for minute in range(60))
 
 
-def decision_id_of(row: MarketRow) -> DecisionId:
+def decision_id_of(symbol: str, at: datetime) -> DecisionId:
     """`MES-1442`: symbol and UTC time of the bar's close."""
-    at = row.closes_at
-    return DecisionId(f"{row.symbol}-{_TIMES[60 * at.hour + at.minute]}")
+    return DecisionId(f"{symbol}-{_TIMES[60 * at.hour + at.minute]}")
 
 
 def bar_entry(row: MarketRow) -> Entry:
@@ -61,13 +61,15 @@ def bar_entry(row: MarketRow) -> Entry:
         f'{{"open_ticks":{row.open_ticks},"high_ticks":{row.high_ticks},'
         f'"low_ticks":{row.low_ticks},"close_ticks":{row.close_ticks}}}'
     )
-    return _new(Entry, (_BAR, row.closes_at, text, "", ""))
+    return _new(Entry, (BAR, row.closes_at, text, "", ""))
 
 
 def decision_entry(decision: Decision, row: MarketRow, own: OwnView) -> Entry:
     """The record of a decision."""
     payload = decision_payload(decision, row, own)
-    return _new(Entry, (_DECISION, row.closes_at, payload, decision_id_of(row), ""))
+    return _new(
+        Entry, (DECISION, row.closes_at, payload, decision_id_of(row.symbol, row.closes_at), "")
+    )
 
 
 def dvs_level(dvs: float, law: Constitution) -> int:
@@ -176,7 +178,7 @@ def _plan(turn: Turn, row: MarketRow, chosen: Setup, scores: tuple[Score, ...]) 
     # A setup has a score, and a score needs ATR14: null cannot come this far.
     atr_ticks = row.atr_14_ticks or float(entry.stop_distance_ticks)
     plan = TradePlan(
-        decision_id=decision_id_of(row),
+        decision_id=decision_id_of(row.symbol, row.closes_at),
         decided_at=row.closes_at,
         symbol=row.symbol,
         template=chosen.template,

@@ -1,5 +1,6 @@
 """The step: one input in, facts and commands out. The shell commits the facts before it sends."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final, assert_never
 
@@ -20,8 +21,9 @@ from engine.desk.facts import (
     SessionClosed,
     SessionOpened,
 )
+from engine.desk.quiet import QuietBar, QuietStep, step_quiet
 from engine.desk.reports import hear
-from engine.desk.state import DeskState
+from engine.desk.state import DVS_LEVEL_BEST, DeskState
 from engine.desk.trades import follow, lift_limit
 from engine.desk.turn import Step, Turn
 from engine.errors import InputRefused
@@ -126,6 +128,21 @@ class Desk:
                 records = (bar_entry(row), decision_entry(decision, row, own))
                 return _new(Step, (after, records, (), decision))
         return self._busy_bar(state, row, eqs)
+
+    def is_calm(self, state: DeskState) -> bool:
+        """Whether this desk meets every bar without a setup alike until one of its own acts."""
+        session = state.session
+        return (
+            session is not None
+            and session.recording is Recording.FULL
+            and state.trade is None
+            and state.dvs_level == DVS_LEVEL_BEST
+            and not state.quality.impairments
+        )
+
+    def step_quiet(self, state: DeskState, bars: Sequence[QuietBar]) -> QuietStep:
+        """The steps of a run of bars for a calm desk: what `step_bar` makes of them one by one."""
+        return step_quiet(state, bars, self._own_view(state, 1.0))
 
     def _busy_bar(self, state: DeskState, row: MarketRow, eqs: float) -> Step:
         turn = Turn(state, self.rules, row.closes_at)

@@ -7,7 +7,7 @@ import pytest
 from replay_market import RULES, market, settings
 
 from engine.broker import AccountReported, BrokerSnapshot, PlaceBracket, QueryBroker
-from engine.desk import EMPTY, ClockTicked, Desk, Recording, fact_of, fold
+from engine.desk import EMPTY, ClockTicked, Desk, fact_of, fold
 from engine.errors import JournalError
 from engine.exchange import Exchange, exchange_settings
 from engine.journal import Kind, Stamp, Verified
@@ -17,9 +17,7 @@ from pipelines.replay_sessions import played_sessions
 from pipelines.shadow import ShadowDesk
 
 MARKET = market(8)
-PLAYED = list(
-    played_sessions(MARKET.contexts, MARKET.bars, RULES, settings(recording=Recording.FULL))
-)
+PLAYED = list(played_sessions(MARKET.contexts, MARKET.bars, RULES, settings(jumps=False)))
 ENTERING = next(s for s in PLAYED if any(row.may_enter for row in s.rows))
 BARS = MARKET.bars.filter(MARKET.bars["session_date"] == ENTERING.opened.session_date)
 ENTRY_MINUTE = next(row.minute for row in ENTERING.rows if row.may_enter)

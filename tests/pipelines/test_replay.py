@@ -88,11 +88,12 @@ def test_the_digest_does_not_depend_on_how_many_sessions_are_computed_at_once(ch
     assert played(chunk_sessions=chunk).digest == FULL.digest
 
 
-def test_jumping_over_bars_that_can_do_nothing_changes_no_event():
+@pytest.mark.parametrize("recording", Recording)
+def test_taking_quiet_bars_at_once_or_not_at_all_changes_no_event(recording):
     walked, jumped = Kept(), Kept()
 
-    played(sink=walked, recording=TRADES, jumps=False)
-    played(sink=jumped, recording=TRADES)
+    played(sink=walked, recording=recording, jumps=False)
+    played(sink=jumped, recording=recording)
 
     assert walked.entries == jumped.entries
     assert walked.head == jumped.head
@@ -107,6 +108,7 @@ def test_both_recordings_make_the_same_trades():
 
 def test_a_trade_longer_than_the_bars_made_ready_is_followed_to_its_end():
     assert played(recording=TRADES, window_bars=2).trades == FULL.trades
+    assert played(window_bars=2).digest == FULL.digest
 
 
 def test_the_ledger_equals_the_account():
