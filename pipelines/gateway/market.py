@@ -85,8 +85,9 @@ class Switches:
     """Faults that are on or off while the gateway runs; whoever holds the object may set them.
 
     Faults of the exchange itself (partial fills, a fill after a cancel) are the exchange's own:
-    `Venue.exchange.switch`. Those that happen once are calls of `GatewayServer`: `disconnect`,
-    `lose_connectivity`, `restore_connectivity`, `freeze`, `thaw`.
+    `Venue.exchange.switch`. Those that happen once are calls of `GatewayServer` (`disconnect`,
+    `lose_connectivity`, `restore_connectivity`, `freeze`, `thaw`, `broadcast`) and of `Venue`
+    (`trade_by_hand`, `place_by_hand`, `set_margin`). A switch that cuts is off again once it did.
     """
 
     rejects_orders: bool = False
@@ -97,15 +98,29 @@ class Switches:
     """Every order status is told twice."""
     loses_status: bool = False
     """No order status is told unless asked for; executions are."""
+    warns_with_code: int | None = None
+    """A warning (399, 404, 10349) that follows the acknowledgement of every order; it is live."""
     withholds_commission: bool = False
     """Executions come without commission reports; those missed are told once it is off again."""
+    late_commission_seconds: float = 0.0
+    """Market time for which a commission report stays behind its execution."""
+    cuts_before_order: bool = False
+    """The next order cuts its client's connection and is lost."""
+    cuts_after_order: bool = False
+    """The next order is placed, and its client's connection cut before anything is told of it."""
+    cuts_at_fill: bool = False
+    """The next fill cuts its client's connection and is not told."""
     cancels_unanswered: bool = False
     """A cancel is neither carried out nor answered."""
+    is_read_only: bool = False
+    """Orders and cancels are answered with 321; everything else works."""
     client_id_in_use: bool = False
     """Every connection is refused with 326."""
     competing_session: bool = False
     """Market data is refused with 10197, and subscriptions are told so and fall silent."""
     delays_data: bool = False
     """Market data is delayed: 10167, data type 3; real-time bars are refused with 420."""
+    has_no_data_rights: bool = False
+    """Market data is refused with 354, real-time bars with 420."""
     stalls_bars: bool = False
     """No bars, quotes or trades are pushed; orders trade all the same."""
