@@ -6,7 +6,7 @@ hears the newest and how many there were.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -44,7 +44,7 @@ class Told:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outbox:
-    """The messages of these journals to one target; `folder` keeps how far it was told.
+    """The messages of these journals, by name, to one target; `folder` keeps how far it was told.
 
     Journals that do not exist yet are followed from their first event on; those that existed when
     the target was first seen, from their end.
@@ -52,7 +52,7 @@ class Outbox:
 
     target: Target
     folder: Path
-    journals: Sequence[Path]
+    journals: Mapping[str, Path]
     waits: wait_base = WAITS
 
     def deliver(self, stop: Event) -> Told:
@@ -71,7 +71,7 @@ class Outbox:
 
     def _deliver(self, stop: Event) -> Told:
         places = self._places()
-        found = [new for path in self.journals for new in self._new(path, places)]
+        found = [new for name in self.journals for new in self._new(name, places.get(name, 0))]
         alerts = [(name, seq, alert) for name, seq, alert in found if alert is not None]
         told, uncounted = 0, max(len(alerts) - BACKLOG_MAX, 0)
         for name, seq, alert in alerts[uncounted:]:
@@ -98,15 +98,13 @@ class Outbox:
         )
         retrying(self.target.send, alert)
 
-    def _new(
-        self, path: Path, places: Mapping[str, int]
-    ) -> Iterator[tuple[str, int, Alert | None]]:
+    def _new(self, name: str, after: int) -> Iterator[tuple[str, int, Alert | None]]:
         """Events of the kinds that alarm after the place kept, with what they have to say."""
-        if not path.is_file():
-            return
-        events = JournalReader(path).events(after=places.get(path.name, 0), kinds=ALARMING)
-        for event in islice(events, EVENTS_PER_LOOK):
-            yield path.name, event.seq, alert_of(event)
+        path = self.journals[name]
+        if path.is_file():
+            events = JournalReader(path).events(after=after, kinds=ALARMING)
+            for event in islice(events, EVENTS_PER_LOOK):
+                yield name, event.seq, alert_of(event)
 
     def _places(self) -> dict[str, int]:
         """How far each journal was told; a target that is new begins at the ends of today."""
@@ -115,7 +113,9 @@ class Outbox:
             places: dict[str, int] = json.loads(path.read_text())
             return places
         ends = {
-            each.name: JournalReader(each).head().seq for each in self.journals if each.is_file()
+            name: JournalReader(path).head().seq
+            for name, path in self.journals.items()
+            if path.is_file()
         }
         self._keep(ends)
         return ends

@@ -54,7 +54,8 @@ def journal(path: Path, *facts: Fact) -> Path:
 
 def outbox(folder: Path, listener: Listener, *journals: Path) -> Outbox:
     (target,) = targets_of([SecretStr(listener.address)])
-    return Outbox(target=target, folder=folder / "alerts", journals=journals, waits=wait_none())
+    named = {path.stem: path for path in journals}
+    return Outbox(target=target, folder=folder / "alerts", journals=named, waits=wait_none())
 
 
 def seen_before(folder: Path, listener: Listener, *journals: Path) -> Outbox:
@@ -172,7 +173,7 @@ def test_one_dead_target_keeps_nothing_from_another(tmp_path: Path, listener: Li
     path = tmp_path / "desk.sqlite"
     alive, dead = targets_of([SecretStr(listener.address), SecretStr("json://127.0.0.1:9/?cto=1")])
     boxes = [
-        Outbox(target=each, folder=tmp_path / "alerts", journals=[path], waits=wait_none())
+        Outbox(target=each, folder=tmp_path / "alerts", journals={"desk": path}, waits=wait_none())
         for each in (dead, alive)
     ]
     tell_pending(boxes)
