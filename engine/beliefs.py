@@ -35,7 +35,7 @@ def add_beliefs(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     coverage is too low; belief and instability never are; the effective belief is null with the
     likelihood. Reads the signals, `dvs`, `session_phase`, `session_key` and `session_bar`.
     """
-    return add_stage(frame, _stage(rules, within_of(frame)))
+    return add_stage(frame, belief_stage(rules, within_of(frame)))
 
 
 def streams(constraint: ConstraintRules) -> tuple[tuple[str, Side], ...]:
@@ -57,7 +57,7 @@ def starting_belief(constraint: ConstraintRules) -> float:
 
 
 @per_rules
-def _stage(rules: Rules, within: Within) -> Stage:
+def belief_stage(rules: Rules, within: Within) -> Stage:
     """The passes of the computation; each reads only columns of the passes before it."""
     beliefs = rules.beliefs
     every = [

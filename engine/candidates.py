@@ -71,11 +71,11 @@ def add_candidates(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     `has_setup`, `may_enter`, and the `minutes_since_…` of each lockout. Scores assume EQS = 1 and a
     learning modifier of 1. Reads quality, signals, beliefs and the context's `session_minutes`.
     """
-    return add_stage(frame, _stage(rules))
+    return add_stage(frame, candidate_stage(rules))
 
 
 @per_rules
-def _stage(rules: Rules) -> Stage:
+def candidate_stage(rules: Rules) -> Stage:
     """The passes of the computation; each reads only columns of the passes before it.
 
     Columns that start with `_` belong to the geometry, whatever is believed; a setup takes its

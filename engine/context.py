@@ -17,6 +17,7 @@ from engine.errors import MissingContext
 from engine.measures import (
     add_passes,
     atr_passes,
+    is_one_session,
     typical_gap,
     vw_deviation,
     with_position,
@@ -127,14 +128,32 @@ def join_context(bars: pl.DataFrame, contexts: pl.DataFrame) -> pl.DataFrame:
     no row.
     """
     frame = with_position(bars)
+    found = _found(frame, contexts)
+    if is_one_session(bars):
+        scalars = [found[name].new_from_index(0, bars.height) for name in _SCALARS]
+    else:
+        scalars = found[_SCALARS][frame["session_key"]].get_columns()
+    medians = pl.concat([found[name] for name in ATR_MEDIANS]).alias("atr_median_ticks")
+    half_hour = (frame["minute"].to_numpy() // 30).clip(0, HALF_HOURS - 1)
+    place = half_hour * found.height + frame["session_key"].to_numpy()
+    return frame.hstack([*scalars, medians[place]])
+
+
+def _found(frame: pl.DataFrame, contexts: pl.DataFrame) -> pl.DataFrame:
+    """The row of every session of the frame, in the frame's order."""
     keys = frame[["symbol", "session_date"]][np.flatnonzero(frame["session_bar"].to_numpy() == 0)]
-    found = keys.join(contexts, on=["symbol", "session_date"], how="left", maintain_order="left")
+    found = _row_of(keys, contexts) if keys.height == 1 else None
+    if found is None:
+        found = keys.join(contexts, on=keys.columns, how="left", maintain_order="left")
     _refuse_missing(found)
-    scalars = found[_SCALARS][frame["session_key"]]
-    medians = pl.concat([found[name] for name in ATR_MEDIANS])
-    half_hour = (pl.col("minute") // 30).clip(0, HALF_HOURS - 1)
-    place = half_hour * found.height + pl.col("session_key")
-    return frame.hstack(scalars).with_columns(atr_median_ticks=pl.lit(medians).gather(place))
+    return found
+
+
+def _row_of(key: pl.DataFrame, contexts: pl.DataFrame) -> pl.DataFrame | None:
+    """The one row of a key, as a live bar asks for it: a join costs more than all the rest."""
+    is_here = [(contexts[name] == key[name][0]).to_numpy() for name in key.columns]
+    rows = np.flatnonzero(np.logical_and.reduce(is_here))
+    return contexts[rows] if len(rows) == 1 else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

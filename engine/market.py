@@ -1,18 +1,22 @@
 """The market in one call: bars and context in, every market column out, and rows for the desk."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from itertools import chain
 from typing import Final, NamedTuple, cast
 
 import numpy as np
 import polars as pl
 
-from engine.beliefs import SIDE_NAMES, add_beliefs
-from engine.candidates import add_candidates
+from engine.beliefs import SIDE_NAMES, add_beliefs, belief_stage
+from engine.candidates import add_candidates, candidate_stage
 from engine.context import join_context
-from engine.quality import add_quality
+from engine.measures import per_rules, within_of, within_one
+from engine.plans import PlanShelf, in_turn
+from engine.quality import add_quality, quality_passes
 from engine.rules import Rules
-from engine.signals import add_signals
+from engine.signals import SIGNALS, add_signals, signal_passes
 from engine.units import Side
 
 
@@ -115,8 +119,43 @@ def market_frame(contexts: pl.DataFrame, bars: pl.DataFrame, rules: Rules) -> pl
         # Polars divides one row by a literal exactly and many by its reciprocal, one bit apart.
         # The row is causal, so a second one behind it changes nothing but the arithmetic.
         return market_frame(contexts, pl.concat([bars, bars]), rules).head(1)
-    frame = add_quality(join_context(bars, contexts), rules)
+    frame = join_context(bars, contexts)
+    if within_of(frame) is within_one:
+        return _of_one_session(frame, rules)
+    frame = add_quality(frame, rules)
     return add_candidates(add_beliefs(add_signals(frame, rules), rules), rules)
+
+
+def _of_one_session(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame:
+    """The same columns in the same order, by a plan that is kept for the next bar."""
+    return _shelf(rules, tuple(frame.schema.items())).run(frame)
+
+
+@per_rules
+def _shelf(rules: Rules, schema: tuple[tuple[str, pl.DataType], ...]) -> PlanShelf:
+    return PlanShelf(
+        pl.Schema(schema),
+        lambda joined: market_steps(joined, rules),
+        lambda names: _in_order(names, rules),
+    )
+
+
+def market_steps(joined: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+    """Every pass over the joined bars of one session; the scratch columns are still there."""
+    return in_turn(
+        joined,
+        quality_passes(rules, within_one),
+        signal_passes(rules, within_one),
+        belief_stage(rules, within_one).passes,
+        candidate_stage(rules).passes,
+    )
+
+
+def _in_order(names: Sequence[str], rules: Rules) -> list[str]:
+    """Columns of a market frame: what was measured, the signals, beliefs and candidates."""
+    last = (SIGNALS, belief_stage(rules, within_one).adds, candidate_stage(rules).adds)
+    later = dict.fromkeys(chain(*last))
+    return [*(name for name in names if name[0] != "_" and name not in later), *later]
 
 
 def market_rows(frame: pl.DataFrame) -> list[MarketRow]:

@@ -50,11 +50,12 @@ def add_quality(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     An event whose inputs are unknown does not hold: a quote that never was is not crossed. ATR here
     and in every signal includes the bar it stands on. Source: `contracts/data.yaml`.
     """
-    return add_passes(frame, _passes(rules, within_of(frame)))
+    return add_passes(frame, quality_passes(rules, within_of(frame)))
 
 
 @per_rules
-def _passes(rules: Rules, within: Within) -> Passes:
+def quality_passes(rules: Rules, within: Within) -> Passes:
+    """The passes of the computation; each reads only columns of the passes before it."""
     bits = pl.sum_horizontal(
         pl.when(holds).then(1 << place)
         for place, holds in enumerate(event_conditions(rules).values())

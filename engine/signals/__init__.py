@@ -62,13 +62,14 @@ def add_signals(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     failed break, the sweep's extreme, `reliability` and `regime`. Columns that start with `_` are
     dropped.
     """
-    full = add_passes(frame, _passes(rules, within_of(frame)))
+    full = add_passes(frame, signal_passes(rules, within_of(frame)))
     kept = [name for name in full.columns if not name.startswith("_") and name not in SIGNALS]
     return full[[*kept, *SIGNALS]]
 
 
 @per_rules
-def _passes(rules: Rules, within: Within) -> Passes:
+def signal_passes(rules: Rules, within: Within) -> Passes:
+    """The passes of the computation; each reads only columns of the passes before it."""
     columns: dict[str, Signal | Companion] = {**SIGNALS, **COMPANIONS}
     passes: list[list[pl.Expr]] = []
     for name, column in columns.items():

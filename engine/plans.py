@@ -1,0 +1,77 @@
+"""Queries that are planned once and run often.
+
+On the bars of one session Polars spends more time on understanding expressions than on computing
+them: names, types and casts of some four thousand nodes. They are the same for every frame of the
+same columns, so a plan resolves them once and is then run on one frame after another.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Final
+
+import polars as pl
+from polars.io.plugins import register_io_source
+
+_AS_WRITTEN: Final = pl.QueryOptFlags.none()
+"""The steps are written in the shape in which they are to run; looking for a better one costs."""
+
+
+class Plan:
+    """What `steps` make of frames with the columns of `schema`; `columns` chooses among theirs.
+
+    Every run asks `source` for its frame. A plan serves one run at a time.
+    """
+
+    def __init__(
+        self,
+        schema: pl.Schema,
+        source: Callable[[], pl.DataFrame],
+        steps: Callable[[pl.LazyFrame], pl.LazyFrame],
+        columns: Callable[[Sequence[str]], list[str]],
+    ) -> None:
+        def asked(*_: object) -> Iterator[pl.DataFrame]:
+            yield source()
+
+        self._query = steps(register_io_source(asked, schema=schema))
+        # Polars keeps what it resolves here, and does not do it again in a run.
+        self._columns = columns(self._query.collect_schema().names())
+
+    def run(self) -> pl.DataFrame:
+        """The result for the frame of now."""
+        found = self._query.collect(engine="in-memory", optimizations=_AS_WRITTEN)
+        return found[self._columns]
+
+
+class PlanShelf:
+    """Plans of the same steps, as many as run at the same time; safe from any number of threads."""
+
+    def __init__(
+        self,
+        schema: pl.Schema,
+        steps: Callable[[pl.LazyFrame], pl.LazyFrame],
+        columns: Callable[[Sequence[str]], list[str]],
+    ) -> None:
+        self._schema, self._steps, self._columns = schema, steps, columns
+        self._idle: list[tuple[Plan, list[pl.DataFrame]]] = []
+
+    def run(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """What the steps make of a frame."""
+        plan, given = self._idle.pop() if self._idle else self._planned()
+        given.append(frame)
+        found = plan.run()
+        self._idle.append((plan, given))
+        return found
+
+    def _planned(self) -> tuple[Plan, list[pl.DataFrame]]:
+        given: list[pl.DataFrame] = []
+        return Plan(self._schema, given.pop, self._steps, self._columns), given
+
+
+def in_turn(query: pl.LazyFrame, *many: Iterable[Iterable[pl.Expr]]) -> pl.LazyFrame:
+    """The query with the columns of every pass, one expression after the other.
+
+    For the bars of one session: handing them to threads takes longer than computing them.
+    """
+    for expressions in chain.from_iterable(many):
+        query = query.with_columns_seq(expressions)
+    return query
