@@ -37,12 +37,20 @@ class SettingsError(InputRefused):
     """An environment setting or command argument is unknown or out of range."""
 
 
+class BrokerMismatch(InputRefused):
+    """The broker's account or instrument is not the one that was asked for; nothing was sent."""
+
+
 class RetryLater(CredenceError):
     """Reaction: wait and retry, within a bound."""
 
 
 class InstanceBusy(RetryLater):
     """Another process holds the Dagster instance or the port of its UI."""
+
+
+class SessionBusy(RetryLater):
+    """Another process acts for the desk of this data home."""
 
 
 class WarehouseBusy(RetryLater):
@@ -55,6 +63,10 @@ class StorageFull(RetryLater):
 
 class BrokerUnreachable(RetryLater):
     """The broker is not connected: the command was not sent, the query was not asked."""
+
+
+class ClientIdInUse(BrokerUnreachable):
+    """Another connection holds our client id at the broker; taking another would lose our orders."""
 
 
 class BrokerTimeout(RetryLater):
@@ -75,6 +87,10 @@ class MissingContext(StopEntering):
 
 class DuplicateOrderRef(StopEntering):
     """An order ref was to be sent a second time; the first order is untouched."""
+
+
+class NotAuthorised(CredenceError):
+    """Reaction: a person has to allow it. Nothing was sent."""
 
 
 class FlattenNow(CredenceError):

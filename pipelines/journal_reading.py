@@ -1,44 +1,23 @@
 """A session's decisions as a person asks for them: what was done, what was not, and why not."""
 
-import json
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, time
 from pathlib import Path
-from typing import Any, Final
-from zoneinfo import ZoneInfo
+from typing import Final
 
 from contracts.calendar import session_on
 from engine.decision import Action
-from engine.desk import fact_of
-from engine.desk.facts import AlertRaised
 from engine.errors import InputRefused
-from engine.journal import Event, Kind
-from engine.kill import KillChanged
-from engine.trade import ExitKind, TradeClosed
-from engine.wording import side_name, usd
+from engine.journal import Kind
 from pipelines.journal_store import JournalReader, journal_paths
+from pipelines.journal_words import Told, new_york, told_of
 from pipelines.wiring import Wiring
 
-NEW_YORK: Final = ZoneInfo("America/New_York")
 DESK: Final = "desk/"
 """Folder of the journals of sessions that ran, under the folder of journals."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """One thing of a session that a person would want to know; `text` is plain English.
-
-    `action` is the decision's, or the kind of the event where it is none.
-    """
-
-    at: datetime
-    seq: int
-    action: str
-    text: str
-    decision: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +77,7 @@ def session_story(wiring: Wiring, session_date: date, *, of: str = "") -> Sessio
         raise InputRefused(_no_journal(wiring, session_date, paths, having, of))
     kinds = (Kind.DECISION, Kind.TRADE, Kind.KILL, Kind.ALERT)
     events = JournalReader(chosen).events(session_date=session_date, kinds=kinds)
-    told = [each for each in map(_told, events) if each is not None]
+    told = [each for each in map(told_of, events) if each is not None]
     others = tuple(_name(wiring, path) for path in having if path != chosen)
     return SessionStory(journal=chosen, session_date=session_date, told=tuple(told), others=others)
 
@@ -106,47 +85,6 @@ def session_story(wiring: Wiring, session_date: date, *, of: str = "") -> Sessio
 def _name(wiring: Wiring, path: Path) -> str:
     """A journal as a person names it: its place under the folder of journals, without suffix."""
     return path.relative_to(wiring.journals).with_suffix("").as_posix()
-
-
-def new_york(instant: datetime) -> datetime:
-    """The instant on the exchange's clock."""
-    return instant.astimezone(NEW_YORK)
-
-
-def _told(event: Event) -> Told | None:
-    at = datetime.fromisoformat(event.at)
-    if event.kind == Kind.DECISION:
-        payload = json.loads(event.payload)
-        action, text = payload["action"], payload["sentence"]
-        return Told(at=at, seq=event.seq, action=action, text=text, decision=payload)
-    text = _text_of(event, at)
-    if text is None:
-        return None
-    return Told(at=at, seq=event.seq, action=event.kind, text=text, decision=None)
-
-
-def _text_of(event: Event, at: datetime) -> str | None:
-    """Sentence of an event that is no decision; null for one that only a machine cares about."""
-    clock = f"{new_york(at):%H:%M} ET"
-    match fact_of(event):
-        case TradeClosed() as closed:
-            return f"{clock} {_closed_text(closed)}"
-        case KillChanged() as changed:
-            return f"{clock} the desk is {changed.after.value}, by {changed.by}: {changed.text}."
-        case AlertRaised() as alert:
-            return f"{clock} alert: {alert.text}."
-        case _:
-            return None
-
-
-def _closed_text(closed: TradeClosed) -> str:
-    trade = f"{closed.template} {side_name(closed.side)}"
-    if closed.exit_kind is ExitKind.NEVER_FILLED:
-        return f"{trade} was never filled."
-    return (
-        f"{trade} closed by {closed.exit_kind.replace('_', ' ')}: {closed.gross_ticks:+d} ticks, "
-        f"{usd(closed.net_usd)} after {usd(closed.fees_usd)} of fees."
-    )
 
 
 def _sessions(path: Path) -> Sequence[date]:

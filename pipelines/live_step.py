@@ -4,14 +4,14 @@ Everything a live shell does in order is here; the shell adds the waiting and th
 restart it is made from the state that the journal folds to, and goes on with the next bar.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import polars as pl
 
 from engine.broker import Command
 from engine.decision import Decision
 from engine.desk import BarClosed, Desk, DeskState, Input, Step
-from engine.journal import Stamp
+from engine.journal import Event, Stamp
 from engine.market import MarketRow, market_frame, market_rows
 from engine.narrative import journal_text
 from engine.rules import Rules
@@ -22,7 +22,8 @@ class LiveStep:
     """A desk whose every step is on disk before its commands are returned.
 
     `contexts` holds the session's row of the context table. Raises `JournalError` when the disk
-    refuses: the state is then as before, and nothing may be sent.
+    refuses: the state is then as before, and nothing may be sent. `told` hears of every event once
+    it is durable.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class LiveStep:
         writer: JournalWriter,
         stamp: Stamp,
         state: DeskState,
+        told: Callable[[Sequence[Event]], None] | None = None,
     ) -> None:
         self.rules = rules
         self.state = state
@@ -40,6 +42,7 @@ class LiveStep:
         self._contexts = contexts
         self._writer = writer
         self._stamp = stamp
+        self._told = told
 
     @property
     def wants_clock(self) -> bool:
@@ -64,11 +67,12 @@ class LiveStep:
         return tuple(commands)
 
     def _commit(self, step: Step) -> tuple[Command, ...]:
-        if step.entries:
-            self._writer.append(step.entries, self._stamp)
+        events = self._writer.append(step.entries, self._stamp) if step.entries else []
         self.state = step.state
         if step.decision is not None:
             self.decisions.append(step.decision)
+        if events and self._told is not None:
+            self._told(events)
         return step.commands
 
 

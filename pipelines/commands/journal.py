@@ -13,7 +13,8 @@ from engine.wording import render_decision, side_name
 from pipelines.commands.exits import Exit
 from pipelines.commands.gates import GATES, Gate
 from pipelines.commands.screen import Screen
-from pipelines.journal_reading import SessionStory, Told, new_york, session_story
+from pipelines.journal_reading import SessionStory, session_story
+from pipelines.journal_words import Told, new_york
 from pipelines.wiring import Wiring
 
 STYLES: Final = {

@@ -1,0 +1,73 @@
+"""What single events of the journal tell a person, in plain English."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from engine.desk import fact_of
+from engine.desk.facts import AlertRaised
+from engine.journal import Event, Kind
+from engine.kill import KillChanged
+from engine.trade import ExitKind, TradeClosed
+from engine.wording import side_name, usd
+
+NEW_YORK: Final = ZoneInfo("America/New_York")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """One thing of a session that a person would want to know; `text` is plain English.
+
+    `action` is the decision's, or the kind of the event where it is none.
+    """
+
+    at: datetime
+    seq: int
+    action: str
+    text: str
+    decision: Mapping[str, Any] | None
+
+
+def new_york(instant: datetime) -> datetime:
+    """The instant on the exchange's clock."""
+    return instant.astimezone(NEW_YORK)
+
+
+def told_of(event: Event) -> Told | None:
+    """What an event tells a person; null for one that only a machine cares about."""
+    at = datetime.fromisoformat(event.at)
+    if event.kind == Kind.DECISION:
+        payload = json.loads(event.payload)
+        action, text = payload["action"], payload["sentence"]
+        return Told(at=at, seq=event.seq, action=action, text=text, decision=payload)
+    text = _text_of(event, at)
+    if text is None:
+        return None
+    return Told(at=at, seq=event.seq, action=event.kind, text=text, decision=None)
+
+
+def _text_of(event: Event, at: datetime) -> str | None:
+    """Sentence of an event that is no decision; null for one that only a machine cares about."""
+    clock = f"{new_york(at):%H:%M} ET"
+    match fact_of(event):
+        case TradeClosed() as closed:
+            return f"{clock} {_closed_text(closed)}"
+        case KillChanged() as changed:
+            return f"{clock} the desk is {changed.after.value}, by {changed.by}: {changed.text}."
+        case AlertRaised() as alert:
+            return f"{clock} alert: {alert.text}."
+        case _:
+            return None
+
+
+def _closed_text(closed: TradeClosed) -> str:
+    trade = f"{closed.template} {side_name(closed.side)}"
+    if closed.exit_kind is ExitKind.NEVER_FILLED:
+        return f"{trade} was never filled."
+    return (
+        f"{trade} closed by {closed.exit_kind.replace('_', ' ')}: {closed.gross_ticks:+d} ticks, "
+        f"{usd(closed.net_usd)} after {usd(closed.fees_usd)} of fees."
+    )

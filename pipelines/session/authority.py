@@ -1,0 +1,114 @@
+"""Whether a session may send orders: by mode, account, checklist and a person's confirmation."""
+
+from dataclasses import asdict, dataclass
+from datetime import date
+from typing import Final
+
+from engine.desk.facts import Mode
+from engine.errors import NotAuthorised
+from pipelines.session.files import SessionFiles
+from pipelines.session.process import read_json, write_json
+
+PAPER_PREFIX: Final = "DU"
+"""Interactive Brokers' paper accounts are named so; a real account never is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChecklistRecord:
+    """The outcome of a day's deployment checklist: for which code and contracts it was."""
+
+    session_date: str
+    code: str
+    contracts_hash: str
+    passed: bool
+
+    def write(self, files: SessionFiles) -> None:
+        """Leave the record where a LIVE session looks for it."""
+        write_json(files.checklist(date.fromisoformat(self.session_date)), asdict(self))
+
+    @classmethod
+    def read(cls, files: SessionFiles, session_date: date) -> "ChecklistRecord | None":
+        """The record of a day; null without one. Raises `NotAuthorised` for one it cannot read."""
+        path = files.checklist(session_date)
+        plain = read_json(path)
+        if plain is None:
+            return None
+        try:
+            return cls(**{name: plain[name] for name in cls.__slots__})
+        except KeyError as missing:
+            raise NotAuthorised(
+                f"{path}: expected the field {missing}; run credence checklist again"
+            ) from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveConsent:
+    """What LIVE asks of a person: the account in the environment, and the same one confirmed."""
+
+    account: str | None = None
+    confirmed_account: str | None = None
+
+
+def require_authority(
+    mode: Mode,
+    account_id: str,
+    *,
+    session_date: date,
+    code: str,
+    contracts_hash: str,
+    consent: LiveConsent,
+    files: SessionFiles,
+) -> None:
+    """Pass silently, or raise `NotAuthorised` with what is missing and how to get it.
+
+    OBSERVE sends no orders and needs nothing.
+    """
+    if mode is Mode.PAPER and not account_id.startswith(PAPER_PREFIX):
+        raise NotAuthorised(
+            f"PAPER expected an account whose name begins with {PAPER_PREFIX}, the broker says "
+            f"{account_id or 'nothing'}: that may be real money. Log in to the paper account, "
+            "or use --mode observe"
+        )
+    if mode is Mode.LIVE:
+        _require_consent(account_id, consent)
+        record = ChecklistRecord.read(files, session_date)
+        _require_checklist(record, files, session_date, code, contracts_hash)
+
+
+def _require_consent(account_id: str, consent: LiveConsent) -> None:
+    if not consent.account:
+        raise NotAuthorised(
+            "LIVE expected CREDENCE_LIVE_ACCOUNT to name the account that may be traded; "
+            f"the broker says {account_id}. Set it, or use --mode paper"
+        )
+    if account_id != consent.account:
+        raise NotAuthorised(
+            f"LIVE expected the account {consent.account} of CREDENCE_LIVE_ACCOUNT, the broker "
+            f"says {account_id}; log in to the right one"
+        )
+    if consent.confirmed_account != consent.account:
+        raise NotAuthorised(
+            f"LIVE expected a person's confirmation: --confirm {consent.account}, "
+            f"got {consent.confirmed_account or 'none'}"
+        )
+
+
+def _require_checklist(
+    record: ChecklistRecord | None,
+    files: SessionFiles,
+    session_date: date,
+    code: str,
+    contracts_hash: str,
+) -> None:
+    path = files.checklist(session_date)
+    if record is None:
+        raise NotAuthorised(f"LIVE expected today's checklist in {path}, found none; run it first")
+    if not record.passed:
+        raise NotAuthorised(f"{path}: today's checklist did not pass; mend what it names")
+    found = (record.session_date, record.code, record.contracts_hash)
+    wanted = (session_date.isoformat(), code, contracts_hash)
+    if found != wanted:
+        raise NotAuthorised(
+            f"{path}: the checklist passed for {' '.join(found)}, this is {' '.join(wanted)}; "
+            "run it again on this code and these contracts"
+        )

@@ -1,0 +1,127 @@
+"""The session's bars so far: checked as they are told, kept as they were told."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import orjson
+import polars as pl
+
+from engine.bars import BAR_COLUMNS, REJECTED_COLUMNS, check_bars
+from engine.broker import BarReported
+from engine.calendar import Session
+from engine.instrument import Instrument
+
+_FIELDS: Final = BarReported.__slots__
+_RAW: Final = {
+    "symbol": pl.String(),
+    "opens_at": pl.Datetime("us", "UTC"),
+    **dict.fromkeys(("open", "high", "low", "close"), pl.Float64()),
+    "volume": pl.Int64(),
+    "trades": pl.Int64(),
+    "bid": pl.Float64(),
+    "ask": pl.Float64(),
+    "arrived_at": pl.Datetime("us", "UTC"),
+    "source": pl.String(),
+}
+
+
+class SessionBars:
+    """Checked bars of one session and the rejected ones, on disk as they were told.
+
+    `frame` has the columns of `bars`, sorted by time. A minute that is told again with the same
+    prices and volume is the same bar; with others it is rejected, and the first one stays.
+    """
+
+    def __init__(
+        self, session: Session, instrument: Instrument, folder: Path, *, source: str
+    ) -> None:
+        self.folder = folder
+        self.frame = pl.DataFrame(schema=BAR_COLUMNS)
+        self.rejected = pl.DataFrame(schema=REJECTED_COLUMNS)
+        self._session = session
+        self._instrument = instrument
+        self._source = source
+        self._held: dict[datetime, BarReported] = {}
+        self._refused: set[BarReported] = set()
+        self._log = folder / "told.jsonl"
+        self._add_all(_read(self._log))
+
+    def add(self, told: Sequence[BarReported]) -> None:
+        """Keep and check what was told; nothing of it is lost, whatever it is."""
+        fresh = [bar for bar in told if not self._is_known(bar)]
+        if not fresh:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with self._log.open("ab") as log:
+            log.writelines(orjson.dumps(bar) + b"\n" for bar in fresh)
+        self._add_all(fresh)
+
+    def store(self) -> tuple[Path, Path]:
+        """Write checked and rejected bars as Parquet; returns the two paths."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        paths = self.folder / "bars.parquet", self.folder / "rejected_bars.parquet"
+        for path, rows in zip(paths, (self.frame, self.rejected), strict=True):
+            aside = path.with_suffix(".tmp")
+            rows.rechunk().write_parquet(aside, compression="zstd")
+            aside.replace(path)
+        return paths
+
+    def _is_known(self, bar: BarReported) -> bool:
+        held = self._held.get(bar.opens_at)
+        return bar in self._refused or (held is not None and _values(held) == _values(bar))
+
+    def _add_all(self, told: Sequence[BarReported]) -> None:
+        """Check in rounds in which no minute comes twice: the first one that is a bar is kept."""
+        rounds: list[dict[datetime, BarReported]] = [{}]
+        for bar in told:
+            if bar.opens_at in rounds[-1]:
+                rounds.append({})
+            rounds[-1][bar.opens_at] = bar
+        for bars in rounds:
+            self._add([*bars.values()])
+
+    def _add(self, told: Sequence[BarReported]) -> None:
+        if not told:
+            return
+        again = [self._held[bar.opens_at] for bar in told if bar.opens_at in self._held]
+        raw = pl.DataFrame(
+            [_raw_row(bar, self._source) for bar in (*again, *told)], schema=_RAW, orient="row"
+        )
+        checked = check_bars(raw, self._instrument, [self._session])
+        new = checked.bars.filter(~pl.col("opens_at").is_in([bar.opens_at for bar in again]))
+        self.frame = pl.concat([self.frame, new]).sort("closes_at")
+        self.rejected = pl.concat([self.rejected, checked.rejected])
+        valid = set(new["opens_at"])
+        for bar in told:
+            if bar.opens_at in valid and bar.opens_at not in self._held:
+                self._held[bar.opens_at] = bar
+            else:
+                self._refused.add(bar)
+
+
+def _values(bar: BarReported) -> tuple[object, ...]:
+    return bar.symbol, bar.open, bar.high, bar.low, bar.close, bar.volume
+
+
+def _raw_row(bar: BarReported, source: str) -> tuple[object, ...]:
+    prices = (bar.open, bar.high, bar.low, bar.close)
+    arrived_at = None if bar.is_backfill else bar.at
+    counts_and_quotes = (bar.volume, bar.trades, bar.bid, bar.ask)
+    return (bar.symbol, bar.opens_at, *prices, *counts_and_quotes, arrived_at, source)
+
+
+def _read(log: Path) -> list[BarReported]:
+    """What was told before a restart; a last line that was cut short is told again by backfill."""
+    if not log.is_file():
+        return []
+    lines = log.read_bytes().split(b"\n")
+    return list(_bars(lines[:-1]))
+
+
+def _bars(lines: Iterable[bytes]) -> Iterable[BarReported]:
+    for line in lines:
+        plain = orjson.loads(line)
+        instants = {name: datetime.fromisoformat(plain[name]) for name in ("at", "opens_at")}
+        yield BarReported(**{**{name: plain[name] for name in _FIELDS}, **instants})

@@ -1,0 +1,73 @@
+"""What a session run says of itself while it lives, in one small file."""
+
+import os
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from pipelines.session.process import boot_id, is_running, read_json, write_json
+
+
+class RunState(StrEnum):
+    """Where the run is in its life."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    CLOSED = "closed"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """The run and the desk at one instant; instants are ISO text, null is unknown or none.
+
+    `at` is wall time, `market_now` the broker's. `position` is signed contracts, `decision` the
+    sentence of the last closed bar, `feed` what the market data is worth.
+    """
+
+    at: str
+    pid: int
+    boot_id: str
+    run: RunState
+    mode: str
+    symbol: str
+    session_date: str
+    account_id: str
+    market_now: str | None
+    desk: str
+    desk_text: str
+    is_flat_verified: bool
+    position: int
+    trade: str | None
+    last_bar_at: str | None
+    decision: str | None
+    feed: str | None
+    is_connected: bool
+    bars: int
+    text: str
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process that wrote this still runs."""
+        return is_running(self.pid, self.boot_id)
+
+    @property
+    def age_seconds(self) -> float:
+        return (datetime.now(UTC) - datetime.fromisoformat(self.at)).total_seconds()
+
+    def write(self, path: Path) -> None:
+        write_json(path, asdict(self))
+
+    @classmethod
+    def read(cls, path: Path) -> "Heartbeat | None":
+        """What a run said last; null when none ever ran here."""
+        plain = read_json(path)
+        return None if plain is None else cls(**{**plain, "run": RunState(plain["run"])})
+
+
+def signature() -> dict[str, object]:
+    """Who writes, and when."""
+    return {"at": datetime.now(UTC).isoformat(), "pid": os.getpid(), "boot_id": boot_id()}

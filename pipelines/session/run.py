@@ -1,0 +1,201 @@
+"""The session run: one session of the desk at one broker, whoever started it."""
+
+from collections import Counter
+from collections.abc import Callable
+from decimal import Decimal
+from queue import SimpleQueue
+from threading import Event, Thread
+from typing import Final
+
+import orjson
+
+from assets.ports import MarketStore
+from assets.prior_sessions import contexts_from
+from engine.broker import LiveBroker
+from engine.desk import Mode
+from engine.exchange import exchange_settings
+from engine.journal import Kind
+from engine.rules import Rules
+from pipelines.brokers.exchange_orders import KeptExchange
+from pipelines.brokers.observed import ObservedBroker
+from pipelines.journal_store import JournalReader
+from pipelines.session.bars import SessionBars
+from pipelines.session.desk_process import DeskProcess, desk_process
+from pipelines.session.files import SessionFiles
+from pipelines.session.heartbeat import RunState
+from pipelines.session.loop import SessionLoop
+from pipelines.session.opening import admit
+from pipelines.session.plan import Ending, SessionPlan, SessionResult
+from pipelines.session.pulse import Pulse
+from pipelines.session.reins import Reins
+
+_END_OF_LINES: Final = None
+
+SHADOW_DEPOSIT_USD: Final = Decimal(10_000)
+"""What the shadow's own books begin with; the desk is told the real account's money."""
+
+
+class SessionRun:
+    """One run of one session. `run` may be called once, from any thread.
+
+    The decisions are made on a thread of their own, so that an interrupt, which strikes the main
+    thread at any place, never strikes between a commit and the send that belongs to it. `told` is
+    called in the caller's thread with each line as it happens.
+    """
+
+    def __init__(
+        self,
+        plan: SessionPlan,
+        *,
+        files: SessionFiles,
+        rules: Rules,
+        market: MarketStore,
+        broker: LiveBroker,
+        told: Callable[[str], None],
+        interrupted_by: tuple[type[BaseException], ...] = (),
+    ) -> None:
+        self._plan = plan
+        self._files = files
+        self._rules = rules
+        self._market = market
+        self._broker = _seen_by(plan.mode, broker, files, rules)
+        self._told = told
+        self._interrupts: tuple[type[BaseException], ...] = (KeyboardInterrupt, *interrupted_by)
+        self._lines: SimpleQueue[str | None] = SimpleQueue()
+        self._stop = Event()
+        self._abandon = Event()
+        self._result: SessionResult | None = None
+        self._failure: BaseException | None = None
+
+    def stop(self) -> None:
+        """Ask the run to stop entering, to flatten or leave by policy, and to end."""
+        self._stop.set()
+
+    def run(self) -> SessionResult:
+        """Play the session to its end.
+
+        Raises `SessionBusy`, `NotAuthorised` or `InputRefused` before anything was sent, the
+        broker's errors when it cannot be reached at the start, and what failed in the loop after
+        the kill path. An interrupt is raised again when the run has ended as its policy says; a
+        second one lets go at once.
+        """
+        worker = Thread(target=self._work, name="session run")
+        worker.start()
+        struck = self._pass_on_lines()
+        worker.join()
+        for error in (self._failure, struck):
+            if error is not None:
+                raise error
+        if self._result is None:
+            raise AssertionError("the session run ended without a result and without an error")
+        return self._result
+
+    def _pass_on_lines(self) -> BaseException | None:
+        """Until the run has ended; returns what struck meanwhile: an interrupt, or the listener.
+
+        A listener that raises is not called again, and does not end the session.
+        """
+        interrupt: BaseException | None = None
+        listener: Exception | None = None
+        while True:
+            try:
+                line = self._lines.get()
+                if line is _END_OF_LINES:
+                    return interrupt or listener
+                if listener is None:
+                    self._told(line)
+            except self._interrupts as struck:
+                if interrupt is not None:
+                    self._abandon.set()
+                interrupt = interrupt or struck
+                self._stop.set()
+            except Exception as error:  # noqa: BLE001 - It is raised when the session is over.
+                listener = error
+
+    # ── On the thread of the run ────────────────────────────────────────────────────────────────
+
+    def _work(self) -> None:
+        try:
+            self._result = self._play()
+        except BaseException as error:  # noqa: BLE001 - It is raised again in the caller's thread.
+            self._failure = error
+        finally:
+            self._lines.put(_END_OF_LINES)
+
+    def _play(self) -> SessionResult:
+        plan, rules, symbol = self._plan, self._rules, self._rules.instrument.symbol
+        contexts = contexts_from(self._market, [plan.session], rules)
+        with desk_process(
+            self._files,
+            rules,
+            self._broker,
+            what="a session run",
+            mode=plan.mode,
+            session=plan.session,
+            contexts=contexts,
+            say=self._lines.put,
+        ) as desk:
+            try:
+                admit(plan, self._files, rules, self._broker)
+                return self._played(desk, symbol)
+            finally:
+                self._broker.close()
+
+    def _played(self, desk: DeskProcess, symbol: str) -> SessionResult:
+        plan = self._plan
+        pulse = Pulse(desk, plan, self._files)
+        folder = self._files.bars(plan.mode, symbol, plan.session.session_date)
+        bars = SessionBars(plan.session, self._rules.instrument, folder, source="session")
+        reins = Reins(desk, self._files)
+        loop = SessionLoop(desk, plan, bars, reins, pulse, stop=self._stop, abandon=self._abandon)
+        last = RunState.FAILED
+        try:
+            pulse.beat(RunState.STARTING, at_once=True)
+            ending = loop.run()
+            last = RunState.CLOSED if ending is Ending.CLOSED else RunState.STOPPED
+        finally:
+            desk.tell_news()
+            pulse.beat(last, at_once=True)
+        return self._told_result(desk, bars, loop, ending)
+
+    def _told_result(
+        self, desk: DeskProcess, bars: SessionBars, loop: SessionLoop, ending: Ending
+    ) -> SessionResult:
+        plan, state, head = self._plan, desk.state, desk.writer.head
+        decisions = desk.dealing.live.decisions
+        journal = self._files.journal(plan.mode, self._rules.instrument.symbol)
+        bars_path, rejected_path = bars.store()
+        return SessionResult(
+            ending=ending,
+            mode=plan.mode,
+            session_date=plan.session.session_date,
+            journal=journal,
+            digest=head.hash,
+            events=head.seq,
+            actions=Counter(each.action.value for each in decisions),
+            reasons=Counter(each.reason.value for each in decisions if each.reason is not None),
+            exits=_exits(JournalReader(journal), plan),
+            equity_usd=None if state.account is None else state.account.equity_usd,
+            state=state,
+            bars=bars.frame,
+            rejected=bars.rejected,
+            bars_path=bars_path,
+            rejected_path=rejected_path,
+            decision_ms=tuple(loop.decision_ms),
+        )
+
+
+def _seen_by(mode: Mode, broker: LiveBroker, files: SessionFiles, rules: Rules) -> LiveBroker:
+    """The broker as a mode sees it: under OBSERVE its market is real and its orders are not."""
+    if mode is not Mode.OBSERVE:
+        return broker
+    settings = exchange_settings(rules, SHADOW_DEPOSIT_USD)
+    kept = KeptExchange(settings, files.shadow(rules.instrument.symbol))
+    return ObservedBroker(broker, kept, rules.instrument)
+
+
+def _exits(journal: JournalReader, plan: SessionPlan) -> Counter[str]:
+    """How the session's trades ended, over all its runs."""
+    events = journal.events(session_date=plan.session.session_date, kinds=(Kind.TRADE,))
+    closed = (orjson.loads(event.payload) for event in events)
+    return Counter(each["exit_kind"] for each in closed if each["fact"] == "TradeClosed")
