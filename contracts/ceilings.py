@@ -211,6 +211,7 @@ LEARNING: Final = {
     "learning.attribution.wrong_gain_stops_below": _SHARE,
     "learning.scores.belief_band": _range("0.01", "0.50"),
     "learning.scores.peers_min": _range(10, 10_000),
+    "learning.scores.same_result_r": _SHARE,
     "learning.scores.near_stop_luck_min": _range("0.5", 1),
     "learning.scores.slippage_loss_per_tick": _SHARE,
     "learning.scores.reject_loss": _SHARE,

@@ -55,15 +55,31 @@ class Ledger:
         wanted = set(refs)
         return tuple(fill for fill in self.executions if fill.ref in wanted)
 
+    def commission_usd(self, fill: ExecutionReported) -> Decimal | None:
+        """What was charged for a fill; null until it is reported.
+
+        A correction without a report of its own keeps the commission of what it corrects.
+        """
+        known = self.commissions_usd
+        if fill.execution_id in known:
+            return known[fill.execution_id]
+        base, revision = _identity(fill.execution_id)
+        earlier = [
+            (known_revision, usd)
+            for (known_base, known_revision), usd in (
+                (_identity(execution_id), usd) for execution_id, usd in known.items()
+            )
+            if known_base == base and known_revision < revision
+        ]
+        return max(earlier)[1] if earlier else None
+
     def fees_usd(self, fills: Iterable[ExecutionReported], per_side_usd: Decimal) -> Decimal:
         """Reported commissions of these fills; the contract's fees where none is reported yet."""
-        return sum(
-            (
-                self.commissions_usd.get(fill.execution_id, per_side_usd * fill.quantity)
-                for fill in fills
-            ),
-            Decimal(0),
-        )
+        total = Decimal(0)
+        for fill in fills:
+            charged = self.commission_usd(fill)
+            total += per_side_usd * fill.quantity if charged is None else charged
+        return total
 
 
 def _identity(execution_id: str) -> tuple[str, int]:

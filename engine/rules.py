@@ -297,6 +297,7 @@ class ScoreRules:
 
     belief_band: float
     peers_min: int
+    same_result_r: float
     near_stop_luck_min: float
     slippage_loss_per_tick: float
     reject_loss: float

@@ -99,6 +99,18 @@ def order_ref(session_date: date, decision_id: DecisionId, leg: Leg, orders: Ord
     return OrderRef(f"{session_date.isoformat()}/{decision_id}/{name}")
 
 
+def read_ref(ref: str | None) -> tuple[DecisionId, Leg] | None:
+    """Decision and leg of an order of ours; null for a ref that `order_ref` does not write."""
+    parts = (ref or "").split("/")
+    leg = parts[-1].partition("-")[0]
+    if len(parts) != 3 or leg not in _LEGS:
+        return None
+    return DecisionId(parts[1]), Leg(leg)
+
+
+_LEGS: Final = frozenset(leg.value for leg in Leg)
+
+
 def bracket(
     plan: TradePlan, session_date: date, orders: Orders, *, at: datetime, rules: ExecutionRules
 ) -> PlaceBracket:

@@ -5,6 +5,7 @@ from typing import Final
 
 import polars as pl
 
+from contracts.schemas.attribution import attribution
 from contracts.schemas.bars import BARS, REJECTED_BARS
 from contracts.schemas.beliefs import beliefs
 from contracts.schemas.candidates import candidates
@@ -15,6 +16,7 @@ from contracts.schemas.outcomes import outcomes
 from contracts.schemas.quality import QUALITY
 from contracts.schemas.signals import SIGNAL_ROWS
 from contracts.schemas.table import Column, Rule, Table
+from contracts.schemas.trades import trades
 from engine.errors import SchemaError
 
 __all__ = [
@@ -41,6 +43,8 @@ _TABLES: Final[Mapping[str, Callable[[], Table]]] = {
     "outcomes": outcomes,
     "decisions": lambda: DECISIONS,
     "executions": lambda: EXECUTIONS,
+    "trades": trades,
+    "attribution": attribution,
     "events": lambda: EVENTS,
 }
 
@@ -50,7 +54,7 @@ TABLES: Final = tuple(_TABLES)
 MARKET_TABLES: Final = TABLES[:8]
 """Stored as Parquet, one file per symbol and session."""
 
-DESK_TABLES: Final = ("decisions", "executions")
+DESK_TABLES: Final = ("decisions", "executions", "trades", "attribution")
 """Stored in the warehouse."""
 
 JOURNAL_TABLES: Final = ("events",)

@@ -22,6 +22,7 @@ from engine.decision import Action
 from engine.ladder import LADDER, LAYER_NAMES
 
 _NO_ENTRY: Final = "the action is not ENTER"
+_FOREIGN: Final = "the order is not one of ours"
 
 SEQ: Final = Column(
     name="seq",
@@ -97,8 +98,13 @@ EXECUTIONS: Final = Table(
         instant("at", "When the broker says it filled."),
         text("execution_id", "The broker's id; a correction replaces what it corrects."),
         text("order_ref", "Our reference of the order."),
-        text("decision_id", "Decision that the order belongs to."),
-        text("leg", "Part the order played.", choices=tuple(leg.value for leg in Leg)),
+        text("decision_id", "Decision that the order belongs to.", null=_FOREIGN),
+        text(
+            "leg",
+            "Part the order played.",
+            null=_FOREIGN,
+            choices=tuple(leg.value for leg in Leg),
+        ),
         side("Direction of the fill."),
         count("quantity", "contracts", "Contracts filled.", low=1),
         ticks("price_ticks", "Price of the fill."),

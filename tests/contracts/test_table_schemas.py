@@ -31,6 +31,9 @@ from engine.context import CONTEXT_COLUMNS, join_context, session_contexts, sess
 from engine.errors import SchemaError
 from engine.generator import generate_bars
 from engine.journal import Event
+from engine.learning.attribution import ATTRIBUTION_COLUMNS
+from engine.learning.fills import EXECUTION_COLUMNS
+from engine.learning.round_trips import TRADE_COLUMNS
 from engine.outcomes import OUTCOME_COLUMNS, outcomes
 from engine.quality import add_quality
 from engine.signals import add_signals
@@ -105,6 +108,9 @@ def test_the_tables_of_the_engine_are_the_tables_of_the_schemas() -> None:
     assert columns_of("rejected_bars") == REJECTED_COLUMNS
     assert columns_of("context") == CONTEXT_COLUMNS
     assert dict(sorted(columns_of("outcomes").items())) == dict(sorted(OUTCOME_COLUMNS.items()))
+    assert columns_of("executions") == EXECUTION_COLUMNS
+    assert columns_of("trades") == TRADE_COLUMNS
+    assert columns_of("attribution") == ATTRIBUTION_COLUMNS
     assert tuple(columns_of("events")) == Event._fields
     assert SETUP_COLUMNS.items() <= columns_of("candidates").items()
     assert (*MARKET_TABLES, *DESK_TABLES, *JOURNAL_TABLES) == TABLES

@@ -1,0 +1,141 @@
+"""How lucky a result was: where it lies among what happened whenever the desk believed the same.
+
+The other outcomes come from the counterfactual ledger, at similar beliefs and in the same regime,
+with costs. Bars next to each other share their luck, so so many outcomes are fewer independent
+ones; the percentile is a description, not a test.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from engine.beliefs import streams
+from engine.outcomes import ExitKind
+from engine.rules import ConstraintRules, Rules, ScoreRules
+
+PEER_COLUMNS: Final[dict[str, pl.DataType]] = {
+    "template": pl.String(),
+    "regime": pl.String(),
+    "belief": pl.Float64(),
+    "net_r": pl.Float64(),
+}
+"""Columns of the outcomes that results are compared with; `net_r` in multiples of the stop."""
+
+LUCK_COLUMNS: Final[dict[str, pl.DataType]] = {
+    "luck": pl.Float64(),
+    "luck_peers": pl.Int32(),
+    "luck_basis": pl.String(),
+}
+
+
+class Basis(StrEnum):
+    """What the compared outcomes have in common with the trade, the closest first."""
+
+    BELIEF_AND_REGIME = "belief_and_regime"
+    BELIEF = "belief"
+    REGIME = "regime"
+    TEMPLATE = "template"
+
+
+def peers(market: pl.DataFrame, outcomes: pl.DataFrame, rules: Rules) -> pl.DataFrame:
+    """`PEER_COLUMNS` of the outcomes of sessions that are over.
+
+    `market` holds the beliefs and the regime of the outcomes' bars. An outcome without a result, of
+    an unknown belief, or behind a stop that only stands in for the template's own, is none.
+    """
+    constraints = {constraint.id: constraint for constraint in rules.beliefs.constraints}
+    believed = pl.concat(
+        _believed(market, block.id, constraints[block.constraint])
+        for block in rules.strategies.templates
+    )
+    over = outcomes.filter(
+        pl.col("exit_kind") != ExitKind.NO_DATA.value, ~pl.col("is_fallback_stop")
+    )
+    paired = over.join(believed, on=["symbol", "closes_at", "template", "side"])
+    return paired.select(
+        "template", "regime", "belief", net_r=pl.col("ticks_net") / pl.col("stop_ticks")
+    )
+
+
+def _believed(market: pl.DataFrame, template: str, constraint: ConstraintRules) -> pl.DataFrame:
+    return pl.concat(
+        market.select(
+            "symbol",
+            "closes_at",
+            "regime",
+            template=pl.lit(template),
+            side=pl.lit(int(side), pl.Int8),
+            belief=pl.col(f"{prefix}_effective"),
+        ).drop_nulls("belief")
+        for prefix, side in streams(constraint)
+    )
+
+
+def luck(trades: pl.DataFrame, compared: pl.DataFrame, rules: Rules) -> pl.DataFrame:
+    """`LUCK_COLUMNS` of these trades, in their order.
+
+    `luck` is the share of peers that did worse, half of those with the same result counted: 0.5 is
+    what was to be expected, 1 nothing but luck. A win that nearly stopped is lucky whatever it
+    paid. Null with too few peers of any kind, or for a trade that nobody decided on.
+    """
+    law = rules.learning
+    near_stop = is_near_stop_win(law.attribution.lucky_adverse_stops)
+    asked = trades.select("template", "regime", "belief", "net_r", is_near_stop=near_stop)
+    by_template = {
+        str(template): _Peers(group, law.scores)
+        for (template,), group in compared.group_by("template")
+    }
+    rows: list[tuple[float | None, int, str | None]] = []
+    for template, regime, belief, net_r, is_near in asked.iter_rows():
+        known = by_template.get(template)
+        if known is None or net_r is None:
+            rows.append((None, 0, None))
+            continue
+        share, count, basis = known.percentile(net_r, belief, regime)
+        if share is not None and is_near:
+            share = max(share, law.scores.near_stop_luck_min)
+        rows.append((share, count, basis))
+    return pl.DataFrame(rows, schema=LUCK_COLUMNS, orient="row")
+
+
+def is_near_stop_win(adverse_stops: float) -> pl.Expr:
+    """Whether a trade made money after it had nearly been stopped."""
+    nearly = pl.col("mae_ticks") >= adverse_stops * pl.col("stop_ticks")
+    return ((pl.col("net_usd") > 0) & nearly).fill_null(value=False)
+
+
+class _Peers:
+    """The outcomes of one template, sorted by belief."""
+
+    def __init__(self, group: pl.DataFrame, law: ScoreRules) -> None:
+        rows = group.sort("belief")
+        self.law = law
+        self.belief = rows["belief"].to_numpy()
+        self.net_r = rows["net_r"].to_numpy()
+        self.is_in = {
+            regime: (rows["regime"] == regime).to_numpy() for regime in rows["regime"].unique()
+        }
+
+    def percentile(
+        self, net_r: float, belief: float, regime: str
+    ) -> tuple[float | None, int, str | None]:
+        """Percentile, number of peers and what they share, of the closest that are enough."""
+        band = self.law.belief_band
+        low = np.searchsorted(self.belief, belief - band, side="left")
+        high = np.searchsorted(self.belief, belief + band, side="right")
+        near, every = slice(int(low), int(high)), slice(0, self.belief.size)
+        same = self.is_in.get(regime, np.zeros(self.belief.size, dtype=np.bool_))
+        for basis, chosen, mask in (
+            (Basis.BELIEF_AND_REGIME, near, same),
+            (Basis.BELIEF, near, None),
+            (Basis.REGIME, every, same),
+            (Basis.TEMPLATE, every, None),
+        ):
+            results = self.net_r[chosen] if mask is None else self.net_r[chosen][mask[chosen]]
+            if results.size >= self.law.peers_min:
+                worse = np.count_nonzero(results < net_r - self.law.same_result_r)
+                equal = np.count_nonzero(np.abs(results - net_r) <= self.law.same_result_r)
+                return (worse + equal / 2) / results.size, results.size, basis.value
+        return None, 0, None

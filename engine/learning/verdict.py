@@ -1,0 +1,118 @@
+"""One sentence per trade that a person understands without knowing the codes."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from engine.wording import side_name, usd
+
+Row = Mapping[str, Any]
+
+
+def verdict(row: Row) -> str:
+    """What the trade came to, why, and what it teaches, from a row with trade, cause and scores."""
+    result = _result(row)
+    if row["decision_id"] is None:
+        return (
+            f"A {side_name(row['side'])} position that no decision opened {result}; find out who "
+            "traded, the desk learns nothing from it."
+        )
+    why = _WHY[row["cause"]](row)
+    return (
+        f"{row['template']} {side_name(row['side'])} {result} ({row['net_r']:+.2f} R): "
+        f"{row['cause_name']}. {why} {_teaching(row)}"
+    )
+
+
+def _result(row: Row) -> str:
+    if row["net_usd"] == 0:
+        return "came out even"
+    return f"{'made' if row['net_usd'] > 0 else 'lost'} {usd(abs(row['net_usd']))}"
+
+
+def _bars(count: int) -> str:
+    return f"{count} bar" if count == 1 else f"{count} bars"
+
+
+def _ticks(distance: float) -> str:
+    return "1 tick" if round(distance) == 1 else f"{distance:.0f} ticks"
+
+
+def _execution(row: Row) -> str:
+    found = []
+    if row["worst_slippage_ticks"] > row["expected_slippage_ticks"]:
+        found.append(
+            f"it slipped {row['worst_slippage_ticks']:.1f} ticks where "
+            f"{row['expected_slippage_ticks']:.1f} were expected"
+        )
+    if row["rejects"]:
+        found.append(f"{row['rejects']} of its orders were refused")
+    if row["unprotected_seconds"] > 1:
+        found.append(f"it had no stop for {row['unprotected_seconds']:.0f} s")
+    otherwise = "won" if row["counterfactual_ticks"] > 0 else "lost"
+    said = " and ".join(found)
+    return f"{said[0].upper()}{said[1:]}; carried out as planned it would have {otherwise}."
+
+
+def _data(row: Row) -> str:
+    if row["data_events"]:
+        return f"{_bars(row['data_events'])} of it carried a data fault, so it proves nothing."
+    return f"Its bar is worth a data score of only {row['stored_dvs']:.2f}, so it proves nothing."
+
+
+def _win(row: Row) -> str:
+    if row["is_lucky"]:
+        return f"But it was {row['mae_ticks']:.0f} of {row['stop_ticks']} stop ticks down first."
+    if not row["mae_ticks"]:
+        return "It was never a tick down."
+    return f"It was never more than {row['mae_ticks']:.0f} of {row['stop_ticks']} stop ticks down."
+
+
+def _shift(row: Row) -> str:
+    return (
+        f"The market turned from {row['regime']} to {row['regime_at_exit']} and the belief fell to "
+        f"{row['belief_least']:.2f} before the exit."
+    )
+
+
+def _expression(row: Row) -> str:
+    if row["mfe_ticks"] >= row["stop_ticks"]:
+        return (
+            f"The side was right: {row['mfe_ticks']:.0f} ticks up, a whole stop of "
+            f"{row['stop_ticks']}, and then given back."
+        )
+    return f"The side was right: {row['rival_template']}'s stop and target would have won."
+
+
+def _undetermined(row: Row) -> str:
+    return (
+        f"It ended by {str(row['exit_kind']).replace('_', ' ')} after {_bars(row['bars_held'])}, "
+        f"at best {row['mfe_ticks']:.0f} ticks up, and no cause stands out."
+    )
+
+
+_WHY: Final[Mapping[str, Callable[[Row], str]]] = {
+    "A8": _execution,
+    "A7": _data,
+    "A6": lambda _: "A shock bar went against it, which no belief foresees.",
+    "A0": _win,
+    "A5": _shift,
+    "A3": lambda row: (
+        f"The target came {_bars(row['bars_to_target'])} after the stop, without a stop's further "
+        "loss."
+    ),
+    "A2": lambda row: f"The target came {_bars(row['bars_to_target'])} after the stop: too early.",
+    "A4": _expression,
+    "A1": lambda row: (
+        f"It never gained more than {_ticks(row['mfe_ticks'])}, and the belief stayed at "
+        f"{row['belief_least']:.2f} or more all along."
+    ),
+    "A9": _undetermined,
+}
+
+
+def _teaching(row: Row) -> str:
+    weight = row["learning_weight"]
+    if weight is None:
+        return "Too little is known to say how lucky that was."
+    place = f"better than {row['luck']:.0%} of such cases"
+    return f"The result is {place}, execution {row['execution']:.2f}: it teaches {weight:.2f}."
