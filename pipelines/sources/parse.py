@@ -17,7 +17,7 @@ SOURCE_KINDS: Final[Mapping[str, str]] = {
     "lean": "lean:DIR, a folder of LEAN minute zips",
     "csv": "csv:PATH?tz=ZONE, a CSV file with a header",
     "parquet": "parquet:PATH?tz=ZONE, a Parquet file; tz only if its times have none",
-    "ibkr": "ibkr, Interactive Brokers history (not in this version)",
+    "ibkr": "ibkr, minutes of IB's history through the gateway of the CREDENCE_IBKR_ settings",
 }
 """What can be written after `credence ingest`, by kind."""
 
@@ -55,11 +55,15 @@ def _generator(where: str, contracts_folder: Path | None) -> BarSource:
     return GeneratorSource(seed=int(where), contracts_folder=contracts_folder)
 
 
-def _ibkr(_where: str, _contracts_folder: Path | None) -> BarSource:
-    raise SourceError(
-        "ibkr source: this version has no connection to Interactive Brokers; use one of "
-        + "; ".join(text for kind, text in SOURCE_KINDS.items() if kind != "ibkr")
-    )
+def _ibkr(where: str, contracts_folder: Path | None) -> BarSource:
+    if where:
+        raise SourceError(
+            f"ibkr source: expected ibkr alone, got ibkr:{where}; "
+            "CREDENCE_IBKR_HOST and CREDENCE_IBKR_PORT say where the gateway listens"
+        )
+    from pipelines.sources.ibkr import IbkrSource
+
+    return IbkrSource(contracts_folder=contracts_folder)
 
 
 _OPENERS: Final[Mapping[str, Callable[[str, Path | None], BarSource]]] = {

@@ -74,7 +74,7 @@ def test_the_same_ingest_again_changes_nothing(ingested_home: Path, tmp_path: Pa
         (("generater:7",), "did you mean generator?"),
         (("generator:seven",), "expected generator:SEED with a whole number"),
         (("generator:7",), "say which: --from DATE --to DATE"),
-        (("ibkr",), "no connection to Interactive Brokers"),
+        (("ibkr:here",), "expected ibkr alone"),
         (("csv:/no/such/file.csv?tz=UTC",), "cannot open the file"),
         (("generator:7", "--from", "2025-01-09", "--to", "2025-01-03"), "expected --from before"),
         (("generator:7", "--from", "2025-01-04", "--to", "2025-01-05"), "all of these days"),

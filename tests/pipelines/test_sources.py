@@ -27,7 +27,7 @@ SESSIONS = sessions_between(FIRST, LAST, RULES.session)
         ("generator:seven", "whole number from 0, got 'seven'"),
         ("lean:", "expected lean:DIR"),
         ("csv:", "expected csv:PATH"),
-        ("ibkr", "no connection to Interactive Brokers; use one of generator:SEED"),
+        ("ibkr:here", "expected ibkr alone, got ibkr:here; CREDENCE_IBKR_HOST"),
     ],
 )
 def test_words_that_name_no_source_are_refused_with_what_to_write(spec: str, message: str) -> None:

@@ -49,6 +49,7 @@ from pipelines.brokers.ibkr.messages import (
 )
 from pipelines.brokers.ibkr.minute_bars import MINUTE
 from pipelines.brokers.ibkr.order_desk import OrderDesk
+from pipelines.brokers.ibkr.pacing import PacingBudget
 from pipelines.brokers.ibkr.positions import HeldPositions
 from pipelines.brokers.ibkr.questions import Questions
 from pipelines.brokers.ibkr.settings import IbkrSettings
@@ -77,7 +78,7 @@ class IbkrBroker:
         self._positions = HeldPositions()
         self._link = Link(settings, self._hear, self._read_in, self._on_state, self._inbox.fail)
         self._questions = Questions(self._link, self._orders, rules.instrument, self._clock)
-        self._history = History(self._link)
+        self._history = History(self._link, PacingBudget())
         self._market = MarketWatch(
             self._link, self._history, self._clock, self._session_at, self._tell
         )

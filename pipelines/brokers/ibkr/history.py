@@ -37,9 +37,9 @@ class HistoryBar(NamedTuple):
 class History:
     """Asks for minutes, and waits its turn rather than be refused."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, budget: PacingBudget) -> None:
         self._link = link
-        self._budget = PacingBudget()
+        self._budget = budget
 
     async def minutes(
         self,

@@ -1,0 +1,114 @@
+"""Minutes from Interactive Brokers' history, through a running IB Gateway or TWS."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from contracts import load_rules
+from contracts.calendar import sessions_between
+from engine.bars import PRICES, QUOTES, UTC_INSTANT
+from engine.calendar import Session
+from engine.errors import BrokerMismatch, RetryLater, SourceError
+from pipelines.brokers.ibkr.history import HistoryBar
+from pipelines.brokers.ibkr.history_reader import history_reader
+from pipelines.brokers.ibkr.messages import ListedContract
+from pipelines.brokers.ibkr.pacing import PacingBudget
+from pipelines.brokers.ibkr.settings import IbkrSettings, ibkr_settings
+from pipelines.settings import load_settings
+
+SESSIONS_KEPT: Final = 8
+"""The same session is read twice by an ingest, and IB refuses the same question within seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IbkrSource:
+    """Regular sessions of the dated future that was traded on each of them, unadjusted.
+
+    `settings` null reads the environment. IB keeps minutes of expired futures for two years.
+    """
+
+    contracts_folder: Path | None = None
+    settings: IbkrSettings | None = None
+    _budget: PacingBudget = field(default_factory=PacingBudget, repr=False)
+    _kept: dict[tuple[str, date], pl.DataFrame] = field(default_factory=dict, repr=False)
+
+    @property
+    def name(self) -> str:
+        """`ibkr`."""
+        return "ibkr"
+
+    def date_range(self) -> tuple[date, date] | None:
+        """Null: it can be asked for any date."""
+        return None
+
+    def read(self, symbol: str, first_date: date, last_date: date) -> pl.DataFrame:
+        """Rows of the sessions in the range, prices in points, quotes unknown.
+
+        One question for each session, sixty in ten minutes: a year takes 45 minutes. Raises
+        `SourceError` when the gateway is not there, refuses, or lists another instrument.
+        """
+        rules = load_rules(symbol, self.contracts_folder)
+        now = datetime.now(UTC)
+        begun = [
+            session
+            for session in sessions_between(first_date, last_date, rules.session)
+            if session.opens_at < now
+        ]
+        frames = {
+            session.session_date: self._kept[symbol, session.session_date]
+            for session in begun
+            if (symbol, session.session_date) in self._kept
+        }
+        wanted = [session for session in begun if session.session_date not in frames]
+        if wanted:
+            settings = self.settings or ibkr_settings(load_settings(os.environ), wants_paper=False)
+            try:
+                with history_reader(settings, rules.instrument, self._budget) as reader:
+                    for session in wanted:
+                        rows = _rows(symbol, *reader.session(session))
+                        frames[session.session_date] = self._keep(symbol, session, rows)
+            except (RetryLater, BrokerMismatch) as error:
+                raise SourceError(f"ibkr source: {error}") from error
+        return pl.concat([_EMPTY, *(frames[day] for day in sorted(frames))])
+
+    def _keep(self, symbol: str, session: Session, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows themselves, remembered in place of the oldest ones."""
+        while len(self._kept) >= SESSIONS_KEPT:
+            del self._kept[next(iter(self._kept))]
+        self._kept[symbol, session.session_date] = rows
+        return rows
+
+
+def _rows(symbol: str, contract: ListedContract, bars: Sequence[HistoryBar]) -> pl.DataFrame:
+    rows = pl.DataFrame(
+        [{"symbol": symbol, **bar._asdict()} for bar in bars], schema=_READ, orient="row"
+    )
+    return rows.with_columns(
+        bid=pl.lit(None, pl.Float64),
+        ask=pl.lit(None, pl.Float64),
+        source=pl.lit(f"ibkr:{contract.local_symbol}"),
+    ).select(_EMPTY.columns)
+
+
+_READ: Final = {
+    "symbol": pl.String(),
+    "opens_at": UTC_INSTANT,
+    **dict.fromkeys(PRICES, pl.Float64()),
+    "volume": pl.Int64(),
+    "trades": pl.Int64(),
+}
+_EMPTY: Final = pl.DataFrame(
+    schema={
+        "symbol": pl.String(),
+        "opens_at": UTC_INSTANT,
+        **dict.fromkeys((*PRICES, *QUOTES), pl.Float64()),
+        "volume": pl.Int64(),
+        "trades": pl.Int64(),
+        "source": pl.String(),
+    }
+)
