@@ -158,6 +158,18 @@ def _in_order(names: Sequence[str], rules: Rules) -> list[str]:
     return [*(name for name in names if name[0] != "_" and name not in later), *later]
 
 
+def columns_of_rows(names: Sequence[str]) -> list[str]:
+    """Those among the columns of a `market_frame` and its text that `market_rows` reads."""
+    plain = {*_SOURCES.values(), "closes_at", "session_phase"}
+    of_setups = {
+        f"{match[1]}_{field}"
+        for match in map(_SETUP_SIDE.fullmatch, names)
+        if match
+        for field in Setup._fields[1:]
+    }
+    return [name for name in names if name in plain or name in of_setups]
+
+
 def market_rows(frame: pl.DataFrame) -> list[MarketRow]:
     """The rows of a `market_frame`, with the journal's text where `narrative` added its columns."""
     present = set(frame.columns)

@@ -15,6 +15,7 @@ from engine.gates import decided_minute, step_of
 from engine.ladder import LADDER, PASSED, Reason
 from engine.measures import Passes, add_passes, per_rules
 from engine.needs import clock_of, need_passes, two_decimals
+from engine.plans import in_turn
 from engine.rules import Rules
 from engine.units import Side
 from engine.wording import PHRASES, side_name
@@ -37,6 +38,13 @@ def journal_text(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     passes, texts, columns = _stages(rules)
     read = frame[columns].hstack(_share_texts(frame, _shares(rules)))
     return frame.hstack(add_passes(read, passes).select(texts))
+
+
+def text_steps(market: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+    """The steps of `journal_text` for a plan over few rows of a market frame."""
+    passes, texts, _ = _stages(rules)
+    shares = [_share_text(pl.col(name)).alias(f"_{name}_text") for name in _shares(rules)]
+    return in_turn(market, (shares,), passes, (texts,))
 
 
 @per_rules
@@ -65,12 +73,16 @@ def _shares(rules: Rules) -> list[str]:
 def _share_texts(frame: pl.DataFrame, names: list[str]) -> list[pl.Series]:
     """`_dvs_text`, …: four decimals or `null`, from a table, of all these columns in one go."""
     shares = pl.concat([frame[name] for name in names]).to_frame("share")
-    place = (pl.col("share") * 10_000).round().cast(pl.UInt32)
-    texts = shares.select(pl.lit(_SHARES).gather(place).fill_null("null")).to_series()
+    texts = shares.select(_share_text(pl.col("share"))).to_series()
     return [
         texts.slice(number * frame.height, frame.height).alias(f"_{name}_text")
         for number, name in enumerate(names)
     ]
+
+
+def _share_text(share: pl.Expr) -> pl.Expr:
+    place = (share * 10_000).round().cast(pl.UInt32)
+    return pl.lit(_SHARES).gather(place).fill_null("null")
 
 
 def _object(fields: Sequence[tuple[str, str, pl.Expr]]) -> pl.Expr:

@@ -19,27 +19,35 @@ _AS_WRITTEN: Final = pl.QueryOptFlags.none()
 class Plan:
     """What `steps` make of frames with the columns of `schema`; `columns` chooses among theirs.
 
-    Every run asks `source` for its frame. A plan serves one run at a time.
+    A run asks `source` for its frame once all is done that can be done without it: a run started
+    before its frame exists waits there, and then only computes. It tells `sink` the result before
+    it clears up. A plan serves one run at a time.
     """
 
     def __init__(
         self,
         schema: pl.Schema,
         source: Callable[[], pl.DataFrame],
+        sink: Callable[[pl.DataFrame], None],
         steps: Callable[[pl.LazyFrame], pl.LazyFrame],
         columns: Callable[[Sequence[str]], list[str]],
     ) -> None:
         def asked(*_: object) -> Iterator[pl.DataFrame]:
             yield source()
 
-        self._query = steps(register_io_source(asked, schema=schema))
-        # Polars keeps what it resolves here, and does not do it again in a run.
-        self._columns = columns(self._query.collect_schema().names())
+        def told(found: pl.DataFrame) -> pl.DataFrame:
+            sink(found[chosen])
+            return found
 
-    def run(self) -> pl.DataFrame:
-        """The result for the frame of now."""
-        found = self._query.collect(engine="in-memory", optimizations=_AS_WRITTEN)
-        return found[self._columns]
+        query = steps(register_io_source(asked, schema=schema))
+        found = query.collect_schema()
+        chosen = columns(found.names())
+        self._query = query.map_batches(told, schema=found)
+        self._query.collect_schema()  # Polars keeps what it resolves, and no run does it again.
+
+    def run(self) -> None:
+        """Ask the source, compute, tell the sink."""
+        self._query.collect(engine="in-memory", optimizations=_AS_WRITTEN)
 
 
 class PlanShelf:
@@ -56,15 +64,17 @@ class PlanShelf:
 
     def run(self, frame: pl.DataFrame) -> pl.DataFrame:
         """What the steps make of a frame."""
-        plan, given = self._idle.pop() if self._idle else self._planned()
-        given.append(frame)
-        found = plan.run()
-        self._idle.append((plan, given))
+        plan, passing = self._idle.pop() if self._idle else self._planned()
+        passing.append(frame)
+        plan.run()
+        found = passing.pop()
+        self._idle.append((plan, passing))
         return found
 
     def _planned(self) -> tuple[Plan, list[pl.DataFrame]]:
-        given: list[pl.DataFrame] = []
-        return Plan(self._schema, given.pop, self._steps, self._columns), given
+        passing: list[pl.DataFrame] = []
+        plan = Plan(self._schema, passing.pop, passing.append, self._steps, self._columns)
+        return plan, passing
 
 
 def in_turn(query: pl.LazyFrame, *many: Iterable[Iterable[pl.Expr]]) -> pl.LazyFrame:

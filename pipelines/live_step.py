@@ -12,10 +12,9 @@ from engine.broker import Command
 from engine.decision import Decision
 from engine.desk import BarClosed, Desk, DeskState, Input, Step
 from engine.journal import Event, Stamp
-from engine.market import MarketRow, market_frame, market_rows
-from engine.narrative import journal_text
 from engine.rules import Rules
 from pipelines.journal_store import JournalWriter
+from pipelines.live_market import LiveMarket
 
 
 class LiveStep:
@@ -39,7 +38,7 @@ class LiveStep:
         self.state = state
         self.decisions: list[Decision] = []
         self._desk = Desk(rules)
-        self._contexts = contexts
+        self._market = LiveMarket(rules, contexts)
         self._writer = writer
         self._stamp = stamp
         self._told = told
@@ -59,12 +58,18 @@ class LiveStep:
         Usually that is the newest alone. An entry decided on a bar that is no longer fresh is
         recorded and not sent.
         """
-        last_at = self.state.last_bar_at
-        is_new = pl.lit(value=True) if last_at is None else pl.col("closes_at") > last_at
         commands: list[Command] = []
-        for row in newest_rows(self._contexts, bars, is_new, self.rules):
+        for row in self._market.newest(bars, after=self.state.last_bar_at):
             commands += self.deliver(BarClosed(row))
         return tuple(commands)
+
+    def prepare(self, bars: pl.DataFrame) -> None:
+        """While nothing is to be done: make ready for the bar after these; asks for `close`."""
+        self._market.prepare(bars)
+
+    def close(self) -> None:
+        """Let go of what was made ready."""
+        self._market.close()
 
     def _commit(self, step: Step) -> tuple[Command, ...]:
         events = self._writer.append(step.entries, self._stamp) if step.entries else []
@@ -74,14 +79,3 @@ class LiveStep:
         if events and self._told is not None:
             self._told(events)
         return step.commands
-
-
-def newest_rows(
-    contexts: pl.DataFrame, bars: pl.DataFrame, is_new: pl.Expr, rules: Rules
-) -> Sequence[MarketRow]:
-    """Rows of the new bars with their journal text, computed on all bars of the session so far."""
-    frame = market_frame(contexts, bars, rules)
-    wanted = frame.filter(is_new).height
-    # One row more than wanted: Polars divides a single row by a literal in another way than many.
-    text = journal_text(frame.tail(wanted + 1), rules)
-    return market_rows(text.tail(wanted))

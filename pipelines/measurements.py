@@ -26,11 +26,11 @@ from engine.context import session_contexts, session_summaries
 from engine.desk import EMPTY, BarClosed, Desk, DeskState, Mode, Recording, SessionOpened
 from engine.generator import generate_bars
 from engine.journal import REPLAY_CODE, Stamp
-from engine.market import MarketRow, market_frame, market_rows
-from engine.narrative import journal_text
+from engine.market import market_frame
 from engine.rules import Rules
 from pipelines.journal_files import write_fresh_journal
 from pipelines.journal_store import JournalWriter
+from pipelines.live_market import LiveMarket
 from pipelines.replay import ReplaySettings, replay
 
 SEED: Final = 7
@@ -107,20 +107,25 @@ def measure_replay_trades(folder: Path) -> Numbers:
 
 
 def measure_live_step(folder: Path) -> Numbers:
-    """Milliseconds from the last bar of a session to its decision, durable on disk."""
+    """Milliseconds from the last bar of a session to its decision, durable on disk.
+
+    What needs no bar is prepared before it closes, as the session's loop does between two bars.
+    """
     rules, market = load_rules(), BenchBars.stored(folder)
     dates = market.contexts["session_date"].to_list()[:LIVE_STEPS_MAX]
     desk, milliseconds = Desk(rules), []
     with (
         TemporaryDirectory(dir=folder) as scratch,
         JournalWriter(Path(scratch) / "live.sqlite") as journal,
+        LiveMarket(rules, market.contexts) as live,
     ):
         for day in dates:
-            of_day = pl.col("session_date") == day
-            bars, context = market.bars.filter(of_day), market.contexts.filter(of_day)
+            bars = market.bars.filter(pl.col("session_date") == day)
             state = desk.step(EMPTY, _opened(bars, day)).state
+            live.prepare(bars.head(bars.height - 1))
+            live.wait_until_prepared()
             started = perf_counter()
-            _live_step(desk, state, journal, context, bars, rules)
+            _live_step(desk, state, journal, live, bars)
             milliseconds.append((perf_counter() - started) * 1_000)
     return {"ms_p50": median(milliseconds), "ms_p99": quantiles(milliseconds, n=100)[98]}
 
@@ -150,18 +155,13 @@ def _replayed(folder: Path, recording: Recording) -> Numbers:
 
 
 def _live_step(
-    desk: Desk,
-    state: DeskState,
-    journal: JournalWriter,
-    context: pl.DataFrame,
-    bars: pl.DataFrame,
-    rules: Rules,
+    desk: Desk, state: DeskState, journal: JournalWriter, live: LiveMarket, bars: pl.DataFrame
 ) -> None:
     """What the live loop does once a bar has closed: columns, text, step, durable commit."""
-    frame = journal_text(market_frame(context, bars, rules).tail(1), rules)
-    row: MarketRow = market_rows(frame)[-1]
+    (row,) = live.newest(bars, after=bars["closes_at"][-2])
     step = desk.step(state, BarClosed(row))
-    journal.append(step.entries, Stamp(row.session_date, rules.contracts_hash, REPLAY_CODE))
+    stamp = Stamp(row.session_date, desk.rules.contracts_hash, REPLAY_CODE)
+    journal.append(step.entries, stamp)
 
 
 def _opened(bars: pl.DataFrame, day: date) -> SessionOpened:

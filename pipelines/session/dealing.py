@@ -47,8 +47,9 @@ class Dealing:
             self._send(self.live.deliver(happened))
 
     def close_bars(self, bars: pl.DataFrame) -> None:
-        """The session's bars so far: decide each that has no decision yet."""
+        """The session's bars so far: decide each that has no decision yet; then await the next."""
         self._send(self.live.close_bars(bars))
+        self.live.prepare(bars)
 
     def take_stock(self) -> None:
         """Compare our picture with the broker's; errors of the broker are raised, not booked."""

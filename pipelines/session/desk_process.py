@@ -4,7 +4,7 @@ The session run is one, and so is a lever that finds no session alive.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -77,6 +77,13 @@ def closed_at(files: SessionFiles, mode: Mode, symbol: str, session_date: date) 
     return closed[-1] if closed else None
 
 
+def latest_session(files: SessionFiles, mode: Mode, symbol: str) -> date | None:
+    """The session the journal was last in; null where there is none yet."""
+    path = files.journal(mode, symbol)
+    sessions = JournalReader(path).sessions() if path.is_file() else []
+    return sessions[-1] if sessions else None
+
+
 @contextmanager
 def desk_process(
     files: SessionFiles,
@@ -102,7 +109,7 @@ def desk_process(
         state = folded(files, mode, symbol, rules)
         stamp = Stamp(session.session_date, rules.contracts_hash, code_version())
         fresh: list[Event] = []
-        live = LiveStep(rules, contexts, writer, stamp, state, fresh.extend)
-        yield DeskProcess(
-            dealing=Dealing(live, broker), writer=writer, rules=rules, say=say, fresh=fresh
-        )
+        with closing(LiveStep(rules, contexts, writer, stamp, state, fresh.extend)) as live:
+            yield DeskProcess(
+                dealing=Dealing(live, broker), writer=writer, rules=rules, say=say, fresh=fresh
+            )

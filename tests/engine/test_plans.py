@@ -1,6 +1,7 @@
 """Plans: understood once, run on frame after frame, from any number of threads."""
 
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 
 import polars as pl
 import pytest
@@ -40,9 +41,24 @@ def test_a_later_run_sees_its_own_frame_alone():
 
 
 def test_the_columns_come_in_the_order_that_was_chosen():
-    plan = Plan(SCHEMA, lambda: prices(4), steps, lambda names: [names[-1], names[0]])
+    found: list[pl.DataFrame] = []
+    plan = Plan(SCHEMA, lambda: prices(4), found.append, steps, lambda names: [names[-1], names[0]])
 
-    assert plan.run().columns == ["so_far", "price"]
+    plan.run()
+
+    assert found[0].columns == ["so_far", "price"]
+
+
+def test_a_run_may_start_before_there_is_a_frame():
+    frames: SimpleQueue[pl.DataFrame] = SimpleQueue()
+    found: SimpleQueue[pl.DataFrame] = SimpleQueue()
+    plan = Plan(SCHEMA, frames.get, found.put, steps, shown)
+
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(plan.run)
+        frames.put(prices(7))
+
+        assert found.get()["more"].to_list() == [15]
 
 
 def test_threads_that_share_a_shelf_never_see_the_frame_of_another():
