@@ -45,12 +45,13 @@ def _execution(row: Row) -> str:
             f"{row['expected_slippage_ticks']:.1f} were expected"
         )
     if row["rejects"]:
-        found.append(f"{row['rejects']} of its orders were refused")
+        was = "was" if row["rejects"] == 1 else "were"
+        found.append(f"{row['rejects']} of its orders {was} refused")
     if row["unprotected_seconds"] > 1:
         found.append(f"it had no stop for {row['unprotected_seconds']:.0f} s")
     otherwise = "won" if row["counterfactual_ticks"] > 0 else "lost"
     said = " and ".join(found)
-    return f"{said[0].upper()}{said[1:]}; carried out as planned it would have {otherwise}."
+    return f"{said[0].upper()}{said[1:]}; as planned it would have {otherwise}."
 
 
 def _data(row: Row) -> str:
