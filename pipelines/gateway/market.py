@@ -122,5 +122,10 @@ class Switches:
     """Market data is delayed: 10167, data type 3; real-time bars are refused with 420."""
     has_no_data_rights: bool = False
     """Market data is refused with 354, real-time bars with 420."""
+    enforces_pacing: bool = False
+    """History is refused with 162 beyond 60 requests in 10 minutes or two alike in 15 seconds.
+
+    These are wall times: a client's budget is against the clock on the wall.
+    """
     stalls_bars: bool = False
     """No bars, quotes or trades are pushed; orders trade all the same."""
