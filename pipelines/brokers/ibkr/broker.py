@@ -173,7 +173,8 @@ class IbkrBroker:
         return self._inbox.wait(timeout_seconds)
 
     def caught_up(self) -> None:
-        self._thread.soon(self._ask_time())
+        if self._inbox.settle():  # A quote calls for nothing, and IB limits what we may ask.
+            self._thread.soon(self._ask_time())
 
     # ── Inside the loop ─────────────────────────────────────────────────────────────────────────
 

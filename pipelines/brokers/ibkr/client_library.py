@@ -255,6 +255,9 @@ class _Telling:
             known = price if price > 0 else None
             self.hear(QuoteTold(request_id=reqId, is_bid=tickType in _BID_TICKS, price=known))
 
+    def tickSize(self, *_: float) -> None:  # noqa: N802
+        """Sizes are of no use, and the library would complain of a subscription it did not make."""
+
     def marketDataType(self, reqId: int, marketDataId: int) -> None:  # noqa: N802, N803
         self.hear(DataTypeTold(request_id=reqId, data_type=marketDataId))
 

@@ -31,6 +31,7 @@ class Inbox:
         self._reports: list[Report] = []
         self._reports_max = reports_max
         self._error: BaseException | None = None
+        self._is_owed = False
         self._arrived = threading.Condition()
 
     def put(self, reports: Iterable[Report], at: datetime) -> None:
@@ -62,6 +63,7 @@ class Inbox:
         with self._arrived:
             self._raise()
             taken, self._reports = self._reports, []
+            self._is_owed |= any(not isinstance(report, QuoteReported) for report in taken)
             return taken
 
     def take_broker_reports(self) -> list[BrokerReport]:
@@ -76,7 +78,14 @@ class Inbox:
                 else:
                     taken.append(report)
             self._reports = kept
+            self._is_owed |= bool(taken)
             return taken
+
+    def settle(self) -> bool:
+        """Whether anything but quotes was taken since the last time this was asked."""
+        with self._arrived:
+            owed, self._is_owed = self._is_owed, False
+            return owed
 
     def wait(self, timeout_seconds: float) -> bool:
         """Return when something can be read, or False when the time is over."""

@@ -24,6 +24,7 @@ from engine.broker import ConnectionState
 from engine.errors import BrokerMismatch, BrokerTimeout, BrokerUnreachable, ClientIdInUse
 from pipelines.brokers.ibkr.client_library import told_client
 from pipelines.brokers.ibkr.error_codes import LinkReaction, link_reaction
+from pipelines.brokers.ibkr.market_clock import ClockKind
 from pipelines.brokers.ibkr.messages import NO_REQUEST, ErrorTold, Message, TimeTold
 from pipelines.brokers.ibkr.settings import IbkrSettings
 
@@ -206,6 +207,8 @@ class Link:
         self._is_id_busy, self._is_cut = False, False
         settings, seconds = self.settings, self.settings.patience.connect_seconds
         client, account = told_client(settings.library, self._hear), settings.account
+        if settings.clock is ClockKind.TOLD:
+            client.client.MaxRequests = 0  # IB's limit of messages a second is not a simulation's.
         self._client, self.is_reading_in = client, True
         try:
             await asyncio.wait_for(
