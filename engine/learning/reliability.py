@@ -39,12 +39,15 @@ class Trigger(StrEnum):
 class Result:
     """One finished trade of a template, in multiples of its risk after costs.
 
-    `is_shadow` marks one that was followed and not traded.
+    `is_shadow` marks one that was followed and not traded. `weight` is how much it teaches, 0 to 1:
+    what luck or bad execution made says little of the template.
     """
 
     session_date: date
     net_r: float
     is_shadow: bool = False
+    weight: float = 1.0
+    slippage_ticks: float | None = None
 
     @property
     def is_win(self) -> bool:
@@ -71,17 +74,13 @@ class Reliability:
 
     @property
     def win_rate(self) -> float | None:
-        """Share of wins in the window; null without a result."""
-        if not self.window:
-            return None
-        return sum(result.is_win for result in self.window) / len(self.window)
+        """Share of wins in the window by weight; null without a result that teaches."""
+        return win_rate(self.window)
 
     @property
     def expectancy_r(self) -> float | None:
-        """Mean result of the window in multiples of the risk; null without a result."""
-        if not self.window:
-            return None
-        return sum(result.net_r for result in self.window) / len(self.window)
+        """Mean result of the window by weight, in multiples of the risk; null as the win rate."""
+        return expectancy_r(self.window)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +96,18 @@ class TrustChanged:
     win_rate: float | None
     expectancy_r: float | None
     text: str
+
+
+def win_rate(results: Sequence[Result]) -> float | None:
+    """Share of wins by weight; null without a result that teaches."""
+    total = sum(result.weight for result in results)
+    return sum(result.weight * result.is_win for result in results) / total if total else None
+
+
+def expectancy_r(results: Sequence[Result]) -> float | None:
+    """Mean result by weight, in multiples of the risk; null without a result that teaches."""
+    total = sum(result.weight for result in results)
+    return sum(result.weight * result.net_r for result in results) / total if total else None
 
 
 def standing(reliability: Reliability, rules: ReliabilityRules) -> Standing:
@@ -183,11 +194,10 @@ def quarantine_trigger(window: Sequence[Result], rules: ReliabilityRules) -> Tri
     last = window[-rules.losses_in_a_row :]
     if len(last) == rules.losses_in_a_row and not any(result.is_win for result in last):
         return Trigger.LOSSES_IN_A_ROW
-    count = len(window)
-    if count >= rules.expectancy_from and sum(result.net_r for result in window) < 0:
+    mean, rate = expectancy_r(window), win_rate(window)
+    if len(window) >= rules.expectancy_from and mean is not None and mean < 0:
         return Trigger.EXPECTANCY
-    wins = sum(result.is_win for result in window)
-    if count >= rules.win_rate_from and wins < rules.win_rate_min * count:
+    if len(window) >= rules.win_rate_from and rate is not None and rate < rules.win_rate_min:
         return Trigger.WIN_RATE
     return None
 
