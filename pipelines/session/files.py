@@ -58,3 +58,7 @@ class SessionFiles:
     def shadow(self, symbol: str) -> Path:
         """The simulated exchange of OBSERVE, as it stood."""
         return self.home / "session" / "shadow" / f"{symbol}.json"
+
+    def exchange(self, symbol: str, session_date: date) -> Path:
+        """The simulated exchange of a session that is played by hand, as it stood."""
+        return self.home / "session" / "simulated" / f"{symbol}-{session_date.isoformat()}.json"

@@ -55,6 +55,12 @@ def is_held(files: SessionFiles) -> bool:
     return holder is not None and is_running(holder["pid"], holder["boot_id"])
 
 
+def held_mode(files: SessionFiles) -> Mode | None:
+    """The mode of the process that acts for the desk; null when none does."""
+    holder = read_json(files.holder)
+    return Mode(holder["mode"]) if holder is not None and is_held(files) else None
+
+
 def holder_text(files: SessionFiles) -> str:
     """Who holds the lock, in words."""
     holder = read_json(files.holder)
