@@ -10,7 +10,7 @@ import polars as pl
 
 from assets import told
 from assets.partitions import sessions_of
-from assets.ports import MarketStore, Rehearsals, Warehouse
+from assets.ports import MarketStore, SessionJournals, Warehouse
 from assets.tables import schema_check, session_check, sessions_in, stage_asset, stored_rows
 from assets.trading_session import trading_session
 from contracts.schemas import columns_of
@@ -45,12 +45,12 @@ def numbers(_rules: Rules) -> Mapping[str, pl.Expr]:
 )
 def decisions(
     context: dg.AssetExecutionContext,
-    rehearsals: dg.ResourceParam[Rehearsals],
+    session_journals: dg.ResourceParam[SessionJournals],
     rules: dg.ResourceParam[Rules],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """What was decided on each bar, why, and what would have changed it."""
     session = sessions_of(context.partition_keys, rules.session)[0]
-    events = rehearsals.events(session.session_date, Kind.DECISION)
+    events = session_journals.events(session.session_date, Kind.DECISION)
     rows = decision_rows(events, session, rules)
     why = rows.group_by("action", "reason").len("bars")
     why = why.sort("bars", "action", "reason", descending=[True, False, False])
@@ -97,13 +97,13 @@ decisions_schema = schema_check("decisions")
 def decisions_equal_journal(
     context: dg.AssetCheckExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
-    rehearsals: dg.ResourceParam[Rehearsals],
+    session_journals: dg.ResourceParam[SessionJournals],
     rules: dg.ResourceParam[Rules],
 ) -> dg.AssetCheckResult:
     """The stored rows are the decisions of the journal, word for word."""
     session = sessions_in(context, rules)[0]
     stored = stored_rows(warehouse, "decisions", [session], rules)
-    events = rehearsals.events(session.session_date, Kind.DECISION)
+    events = session_journals.events(session.session_date, Kind.DECISION)
     journalled = decision_rows(events, session, rules)
     missing = journalled.join(stored, on=stored.columns, how="anti", nulls_equal=True)
     equal = stored.equals(journalled)
@@ -119,11 +119,11 @@ def decisions_equal_journal(
 @session_check(decisions)
 def journal_chain(
     context: dg.AssetCheckExecutionContext,
-    rehearsals: dg.ResourceParam[Rehearsals],
+    session_journals: dg.ResourceParam[SessionJournals],
     rules: dg.ResourceParam[Rules],
 ) -> dg.AssetCheckResult:
     """Every event of the journal is sealed by the hash of all before it, up to the head kept."""
-    verdict = rehearsals.verify(sessions_in(context, rules)[0].session_date)
+    verdict = session_journals.verify(sessions_in(context, rules)[0].session_date)
     if isinstance(verdict, Broken):
         return dg.AssetCheckResult(
             passed=False, description=f"broken at event {verdict.seq}: {verdict.text}"
@@ -139,7 +139,7 @@ def journal_chain(
 def live_equals_batch(
     context: dg.AssetCheckExecutionContext,
     market: dg.ResourceParam[MarketStore],
-    rehearsals: dg.ResourceParam[Rehearsals],
+    session_journals: dg.ResourceParam[SessionJournals],
     rules: dg.ResourceParam[Rules],
 ) -> dg.AssetCheckResult:
     """What the desk saw of each bar is, to the letter, what the stored bars say; once each."""
@@ -149,8 +149,8 @@ def live_equals_batch(
         row.closes_at: row
         for row in market_rows(journal_text(market_frame(contexts, bars, rules), rules))
     }
-    seen = _by_instant(rehearsals.events(session.session_date, Kind.BAR))
-    decided = _by_instant(rehearsals.events(session.session_date, Kind.DECISION))
+    seen = _by_instant(session_journals.events(session.session_date, Kind.BAR))
+    decided = _by_instant(session_journals.events(session.session_date, Kind.DECISION))
     instants = sorted({*batch, *seen, *decided})
     different = [at for at in instants if not _is_same(batch.get(at), seen, decided, at)]
     first = f", first {different[0]:%H:%M} UTC" if different else ""

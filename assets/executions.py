@@ -8,7 +8,7 @@ import polars as pl
 
 from assets import told
 from assets.partitions import sessions_of
-from assets.ports import Rehearsals, Warehouse
+from assets.ports import SessionJournals, Warehouse
 from assets.tables import schema_check, session_check, sessions_in, stage_asset, stored_rows
 from assets.trading_session import trading_session
 from contracts.schemas import columns_of
@@ -36,12 +36,12 @@ def numbers(_rules: Rules) -> Mapping[str, pl.Expr]:
 )
 def executions(
     context: dg.AssetExecutionContext,
-    rehearsals: dg.ResourceParam[Rehearsals],
+    session_journals: dg.ResourceParam[SessionJournals],
     rules: dg.ResourceParam[Rules],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """One row per fill; quantity and price come from executions, never from an order's status."""
     session_date = sessions_of(context.partition_keys, rules.session)[0].session_date
-    rows = execution_rows(rehearsals.events(session_date, Kind.EXECUTION, Kind.COMMISSION))
+    rows = execution_rows(session_journals.events(session_date, Kind.EXECUTION, Kind.COMMISSION))
     fills = rows.select("at", "leg", "side", "quantity", "price_ticks", "commission_usd")
     return dg.MaterializeResult(value=rows, metadata={"fills": told.table(fills)})
 
@@ -86,7 +86,7 @@ executions_schema = schema_check("executions")
 def ledger_equals_cash(
     context: dg.AssetCheckExecutionContext,
     warehouse: dg.ResourceParam[Warehouse],
-    rehearsals: dg.ResourceParam[Rehearsals],
+    session_journals: dg.ResourceParam[SessionJournals],
     rules: dg.ResourceParam[Rules],
 ) -> dg.AssetCheckResult:
     """What the stored fills earned less their fees is what the broker's cash moved by, exactly."""
@@ -94,7 +94,7 @@ def ledger_equals_cash(
     accounts = [
         fact.equity_usd
         for fact in map(
-            fact_of, rehearsals.events(session.session_date, Kind.ACCOUNT, Kind.SESSION)
+            fact_of, session_journals.events(session.session_date, Kind.ACCOUNT, Kind.SESSION)
         )
         if isinstance(fact, AccountReported) and fact.equity_usd is not None
     ]

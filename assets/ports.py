@@ -3,7 +3,7 @@
 The implementations live in `pipelines`; tests pass their own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -98,44 +98,60 @@ class PlayedSession(Protocol):
     """What playing one session came to; the journal holds everything behind these numbers."""
 
     @property
+    def ending(self) -> str:
+        """`closed` at the bell, or `stopped` before it."""
+        ...
+
+    @property
     def journal(self) -> Path: ...
 
     @property
     def digest(self) -> str: ...
 
     @property
-    def events(self) -> int: ...
+    def bars(self) -> pl.DataFrame:
+        """The checked bars that the desk saw, in the columns of `bars`."""
+        ...
 
-    @property
-    def actions(self) -> Mapping[str, int]: ...
-
-    @property
-    def reasons(self) -> Mapping[str, int]: ...
-
-    @property
-    def exits(self) -> Mapping[str, int]: ...
-
-    @property
-    def equity_usd(self) -> Decimal: ...
+    def events(self, *kinds: Kind) -> Sequence[Event]:
+        """The session's events in its journal, of these kinds."""
+        ...
 
 
-class Rehearsals(Protocol):
-    """Sessions played on the simulated exchange, one journal each, replaced when played again."""
+class SessionRuns(Protocol):
+    """The desk live, at the broker of the settings or in a rehearsal; one session at a time."""
 
-    def play(
+    def run(
+        self, session_date: date, *, confirmed_account: str | None, told: Callable[[str], None]
+    ) -> PlayedSession:
+        """Trade a session as the settings say, to its end; each line as it happens goes to `told`.
+
+        `confirmed_account` is what a person typed, which mode LIVE asks for. An interrupt ends the
+        run by its policy and is raised again.
+        """
+        ...
+
+    def rehearse(
         self,
         session_date: date,
-        contexts: pl.DataFrame,
-        bars: pl.DataFrame,
         *,
         equity_usd: Decimal,
         seed: int,
+        speed: str,
+        told: Callable[[str], None],
     ) -> PlayedSession:
-        """Play one session from its open to its close and keep its journal."""
+        """Play a stored or generated session through the simulated gateway, on books of its own.
+
+        Raises `SourceError` when neither the store nor the source has bars of it.
+        """
         ...
 
+
+class SessionJournals(Protocol):
+    """What is journalled of a session: of one that was traded, or else of its last rehearsal."""
+
     def events(self, session_date: date, *kinds: Kind) -> Sequence[Event]:
-        """Events of the session's journal, of these kinds; raises `JournalError` without one."""
+        """Events of the session, of these kinds; raises `JournalError` without a journal."""
         ...
 
     def verify(self, session_date: date) -> Verified | Broken:

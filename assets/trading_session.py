@@ -1,80 +1,113 @@
-"""Stage `trading_session`: one session played by the desk; here on the simulated exchange."""
+"""Stage `trading_session`: one session played by the desk, traded or rehearsed."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 
 import dagster as dg
+import orjson
 import polars as pl
 from pydantic import Field
 
 from assets import told
-from assets.candidates import candidates
 from assets.context import session_context
 from assets.partitions import SESSIONS, sessions_of
-from assets.ports import PlayedSession, Rehearsals
+from assets.ports import MarketStore, PlayedSession, SessionRuns
+from assets.prior_sessions import contexts_from
 from assets.tables import OWNERS
-from engine.broker import ExecutionReported
+from engine.broker import AccountReported, ExecutionReported
 from engine.decision import Action
-from engine.desk import fact_of
+from engine.desk import SessionClosed, fact_of
 from engine.journal import Event, Kind
 from engine.market import market_frame
 from engine.rules import Rules
+from engine.trade import TradeClosed
 from engine.units import Side
 
 
-class RehearsalConfig(dg.Config):
-    """Run configuration of a rehearsal."""
+class SessionConfig(dg.Config):
+    """Run configuration of a session."""
 
-    equity_usd: float = Field(
-        default=10_000.0, gt=0, description="Account at the open, USD; decides the capital tier."
+    is_rehearsal: bool = Field(
+        default=True,
+        description="Play a stored or generated session through the simulated gateway; otherwise "
+        "today's is traded at the broker and in the mode of the settings.",
     )
-    seed: int = Field(default=0, description="Seed of the exchange's late and early reports.")
+    confirm_account: str = Field(
+        default="",
+        description="Mode live only: the account whose real money is traded, typed by a person.",
+    )
+    equity_usd: float = Field(
+        default=10_000.0,
+        gt=0,
+        description="Rehearsal only: account at the open, USD; decides the capital tier.",
+    )
+    seed: int = Field(default=0, description="Rehearsal only: seed of the exchange's faults.")
+    speed: str = Field(
+        default="max", description="Rehearsal only: max, or a multiple of real time such as 60."
+    )
 
 
 @dg.asset(
     group_name="trading_session",
-    description="One session played bar by bar through the desk, with everything it did and did "
-    "not do in a hash-chained journal.",
+    description="One session played bar by bar through the desk at a broker, with everything it "
+    "did and did not do in a hash-chained journal.",
     kinds={"python", "sqlite"},
     owners=list(OWNERS),
-    ins={"contexts": dg.AssetIn(session_context.key)},
-    deps=[candidates],
+    deps=[session_context],
     partitions_def=SESSIONS,
-    tags={"credence/session": "rehearsal"},
 )
 def trading_session(
     context: dg.AssetExecutionContext,
-    config: RehearsalConfig,
-    bars: pl.DataFrame,
-    contexts: pl.DataFrame,
+    config: SessionConfig,
+    market: dg.ResourceParam[MarketStore],
     rules: dg.ResourceParam[Rules],
-    rehearsals: dg.ResourceParam[Rehearsals],
+    session_runs: dg.ResourceParam[SessionRuns],
 ) -> dg.MaterializeResult[None]:
-    """Plays the partition's session on the simulated exchange and keeps its journal."""
-    session_date = sessions_of(context.partition_keys, rules.session)[0].session_date
-    equity_usd = Decimal(str(config.equity_usd))
-    played = rehearsals.play(session_date, contexts, bars, equity_usd=equity_usd, seed=config.seed)
-    for event in rehearsals.events(session_date, Kind.TRADE):
-        context.log.info(event.payload)
-    fills = fills_of(rehearsals.events(session_date, Kind.EXECUTION))
-    pictures = _pictures(market_frame(contexts, bars, rules), fills, played, rules)
+    """Runs or rehearses the partition's session, its decisions in the log as they are made."""
+    session = sessions_of(context.partition_keys, rules.session)[0]
+    played = _play(config, session.session_date, session_runs, context)
+    actions, reasons = counts_of(played.events(Kind.DECISION))
+    fills = fills_of(played.events(Kind.EXECUTION))
+    frame = market_frame(contexts_from(market, [session], rules), played.bars, rules)
     return dg.MaterializeResult(
         metadata={
-            **pictures,
-            "net_usd": told.usd(played.equity_usd - equity_usd),
-            "entries": played.actions.get(Action.ENTER, 0),
+            **_pictures(frame, fills, reasons, rules),
+            "net_usd": _net_usd(played.events(Kind.ACCOUNT, Kind.SESSION)),
+            "entries": actions.get(Action.ENTER, 0),
             "fills": fills.height,
-            "reasons": told.counts(played.reasons, "reason", "bars"),
-            "exits": told.counts(played.exits, "exit", "trades"),
-            "events": played.events,
+            "reasons": told.counts(reasons, "reason", "bars"),
+            "exits": told.counts(exits_of(played.events(Kind.TRADE)), "exit", "trades"),
+            "bars_seen": played.bars.height,
+            "ending": played.ending,
+            "is_rehearsal": config.is_rehearsal,
             "digest": played.digest,
             "journal": dg.MetadataValue.path(str(played.journal)),
         }
     )
 
 
+def _play(
+    config: SessionConfig,
+    session_date: date,
+    runs: SessionRuns,
+    context: dg.AssetExecutionContext,
+) -> PlayedSession:
+    if not config.is_rehearsal:
+        account = config.confirm_account or None
+        return runs.run(session_date, confirmed_account=account, told=context.log.info)
+    return runs.rehearse(
+        session_date,
+        equity_usd=Decimal(str(config.equity_usd)),
+        seed=config.seed,
+        speed=config.speed,
+        told=context.log.info,
+    )
+
+
 def _pictures(
-    frame: pl.DataFrame, fills: pl.DataFrame, played: PlayedSession, rules: Rules
+    frame: pl.DataFrame, fills: pl.DataFrame, reasons: Mapping[str, int], rules: Rules
 ) -> Mapping[str, dg.MarkdownMetadataValue]:
     from assets.pictures import markdown_image, reasons_picture, session_picture
 
@@ -86,13 +119,13 @@ def _pictures(
         belief_min=belief_min,
         points_per_tick=float(rules.instrument.tick_size),
     )
-    reasons = pl.DataFrame(
-        {"reason": list(played.reasons), "bars": list(played.reasons.values())},
+    counted = pl.DataFrame(
+        {"reason": list(reasons), "bars": list(reasons.values())},
         schema={"reason": pl.String, "bars": pl.Int64},
     )
     return {
         "session": dg.MetadataValue.md(markdown_image(session, "price, fills and beliefs")),
-        "why_not": dg.MetadataValue.md(markdown_image(reasons_picture(reasons), "reasons")),
+        "why_not": dg.MetadataValue.md(markdown_image(reasons_picture(counted), "reasons")),
     }
 
 
@@ -116,3 +149,26 @@ def fills_of(events: Sequence[Event]) -> pl.DataFrame:
     columns = ["closes_at", "price_ticks", "leg"]
     typed = pl.DataFrame(rows, schema=columns, orient="row", infer_schema_length=None)
     return typed.cast({"closes_at": pl.Datetime("us", "UTC"), "leg": pl.String})
+
+
+def counts_of(decisions: Sequence[Event]) -> tuple[Mapping[str, int], Mapping[str, int]]:
+    """How often each action was decided, and how often each reason was the first no."""
+    payloads = [orjson.loads(event.payload) for event in decisions]
+    actions = Counter(each["action"] for each in payloads)
+    return actions, Counter(each["reason"] for each in payloads if each["reason"] is not None)
+
+
+def exits_of(trades: Sequence[Event]) -> Mapping[str, int]:
+    """How the closed trades ended."""
+    facts = [fact_of(event) for event in trades]
+    return Counter(fact.exit_kind.value for fact in facts if isinstance(fact, TradeClosed))
+
+
+def _net_usd(accounts: Sequence[Event]) -> float | None:
+    """What the account moved by, as far as the broker told; null when it never did."""
+    known = [
+        fact.equity_usd
+        for fact in map(fact_of, accounts)
+        if isinstance(fact, AccountReported | SessionClosed) and fact.equity_usd is not None
+    ]
+    return told.usd(known[-1] - known[0]) if known else None

@@ -17,6 +17,7 @@ from assets import (
 )
 from pipelines.jobs import JOBS
 from pipelines.schedules import market_day_schedule, preopen_schedule
+from pipelines.sensors import SENSORS
 from pipelines.tables_io import DeskTables, MarketTables
 from pipelines.wiring import Wiring
 
@@ -42,6 +43,7 @@ def definitions_for(wiring: Wiring) -> dg.Definitions:
         asset_checks=dg.load_asset_checks_from_modules(STAGES),
         jobs=JOBS,
         schedules=[market_day_schedule, preopen_schedule],
+        sensors=SENSORS,
         executor=dg.in_process_executor,
         resources={
             "rules": wiring.rules,
@@ -49,7 +51,9 @@ def definitions_for(wiring: Wiring) -> dg.Definitions:
             "market": wiring.market,
             "warehouse": wiring.warehouse,
             "reports": wiring.reports,
-            "rehearsals": wiring.rehearsals,
+            "session_runs": wiring.sessions,
+            "session_journals": wiring.session_journals,
+            "wiring": wiring,
             "market_tables": MarketTables(wiring.market, wiring.rules),
             "desk_tables": DeskTables(wiring.warehouse, wiring.rules),
         },

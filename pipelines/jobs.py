@@ -16,6 +16,12 @@ MARKET_STAGES: Final = (
 )
 SESSION_STAGES: Final = ("trading_session", "decisions", "executions", "published_warehouse")
 
+RUN_SECONDS_MAX: Final = 8 * 3600.0
+"""Ten minutes before a full day's open to well after its close; the sensor's bound is tighter."""
+
+TRADED: Final = {"ops": {"trading_session": {"config": {"is_rehearsal": False}}}}
+"""Run configuration under which the session is traded and not rehearsed."""
+
 IN_PROCESS: Final = dg.in_process_executor
 """Steps of a session take milliseconds; a process each would take seconds."""
 
@@ -34,12 +40,35 @@ preopen = dg.define_asset_job(
     description="Review the last session and make the context of the one about to open.",
 )
 
+SESSION_TAGS: Final = {"dagster/max_retries": "0"}
+
+trading_session_job = dg.define_asset_job(
+    name="trading_session",
+    selection=dg.AssetSelection.assets("trading_session"),
+    executor_def=IN_PROCESS,
+    config=TRADED,
+    tags={
+        **SESSION_TAGS,
+        "credence/session": "by hand",
+        "dagster/max_runtime": str(int(RUN_SECONDS_MAX)),
+        "dagster/priority": "10",
+    },
+    description="Trade today's session at the broker and in the mode of the settings, to its end. "
+    "Terminating it flattens and stops; halt, resume and kill_and_flatten act while it runs.",
+)
+
 rehearse_session = dg.define_asset_job(
     name="rehearse_session",
     selection=dg.AssetSelection.assets(*SESSION_STAGES),
     executor_def=IN_PROCESS,
-    tags={"credence/session": "rehearsal", "dagster/max_retries": "0"},
-    description="Play a stored session through the desk on the simulated exchange, at any time.",
+    tags={**SESSION_TAGS, "credence/rehearsal": "yes"},
+    description="Play a stored or generated session through the simulated IB Gateway, the adapter "
+    "and the session run, at any time. It never touches the desk's own journal or account.",
 )
 
-JOBS: Final = (market_day, preopen, rehearse_session)
+JOBS: Final = (
+    market_day,
+    preopen,
+    trading_session_job,
+    rehearse_session,
+)

@@ -40,6 +40,16 @@ def write_fresh_journal(path: Path, aside: Path, play: Callable[[StoredSink], _T
     return answers[0]
 
 
+def take_the_place(path: Path, fresh: Path) -> None:
+    """Put a journal that is whole and closed in the place of `path`, in one step.
+
+    Raises `RetryLater` when another process is writing the journal there.
+    """
+    with _only_writer(path):
+        _remove(path, *LOGS)
+        fresh.replace(path)
+
+
 @contextmanager
 def _only_writer(path: Path) -> Iterator[None]:
     """Hold the lock that a `JournalWriter` of this file would hold."""

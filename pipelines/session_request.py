@@ -79,11 +79,14 @@ def session_request(
     kill: KillSwitch,
     attempts: Sequence[Ending],
     holder: str | None,
+    *,
+    is_by_hand: bool = False,
 ) -> Request | Skip:
     """The run to launch at this instant, or the first reason against it.
 
     `attempts` are those of this session date, oldest first; `holder` names the process that holds
-    the desk's lock, null if none does. What a person stopped is not started again.
+    the desk's lock, null if none does. What a person stopped is not started again, and what only a
+    person may launch first is gone on with after a crash.
     """
     if isinstance(session, Closed):
         return Skip(f"no session on {session.day}: {session.why}")
@@ -97,6 +100,11 @@ def session_request(
     if reason is None and isinstance(preopen, NotGreen):
         reason = f"the desk does not open before preopen is green: {preopen.why}"
     reason = reason or _no_more(attempts)
+    if reason is None and is_by_hand and not attempts:
+        reason = (
+            "real money is traded by hand: launch trading_session with the account confirmed in "
+            "its configuration; after a crash the sensor goes on"
+        )
     if reason is not None:
         return Skip(reason)
     return Request(session_date=session.session_date, attempt=len(attempts) + 1)

@@ -1,26 +1,43 @@
 """One place that puts the parts of the desk together, for the CLI, Dagster and tests."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from assets.ports import BarSource
 from contracts import load_rules
+from engine.desk import Mode
 from engine.rules import Rules
-from pipelines.rehearsals import StoredRehearsals
+from pipelines.session.files import SessionFiles
+from pipelines.session_journals import HomeJournals
 from pipelines.settings import Settings, load_settings
 from pipelines.sources import parse_source
 from pipelines.storage import DuckWarehouse, Home, ParquetStore
 
+if TYPE_CHECKING:
+    from engine.broker import LiveBroker
+    from pipelines.alerts import AlertBook, Outbox, Target
+    from pipelines.desk_sessions import DeskSessions
+
+
+def wall_clock() -> datetime:
+    """Now, UTC."""
+    return datetime.now(UTC)
+
 
 @dataclass(frozen=True)
 class Wiring:
-    """The parts of one desk on one data home; each is made when first asked for."""
+    """The parts of one desk on one data home; each is made when first asked for.
+
+    `clock` tells the sensors what time it is.
+    """
 
     settings: Settings
+    clock: Callable[[], datetime] = wall_clock
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -48,13 +65,79 @@ class Wiring:
         return DuckWarehouse(home=self.home)
 
     @cached_property
-    def rehearsals(self) -> StoredRehearsals:
-        return StoredRehearsals(folder=self.journals, rules=self.rules)
-
-    @cached_property
     def reports(self) -> Path:
         return self.home.root / "reports"
 
     @cached_property
     def journals(self) -> Path:
         return self.home.journals
+
+    # ── The session ─────────────────────────────────────────────────────────────────────────────
+
+    @cached_property
+    def mode(self) -> Mode:
+        return Mode(self.settings.mode)
+
+    @cached_property
+    def session_files(self) -> SessionFiles:
+        return SessionFiles(home=self.home.root)
+
+    @cached_property
+    def session_journals(self) -> HomeJournals:
+        return HomeJournals(home=self.home, rules=self.rules)
+
+    @property
+    def journal(self) -> Path:
+        """The journal of the desk in the mode of the settings."""
+        return self.session_files.journal(self.mode, self.settings.symbol)
+
+    def live_broker(self) -> "LiveBroker":
+        """A new, unconnected broker as the settings name it: IBKR, or the gateway that plays it."""
+        from pipelines.brokers.ibkr import ClockKind, IbkrBroker, ibkr_settings
+
+        settings = ibkr_settings(self.settings, wants_paper=self.mode is Mode.PAPER)
+        if self.settings.broker == "gateway":
+            settings = replace(settings, clock=ClockKind.TOLD)
+        return IbkrBroker(settings, self.rules)
+
+    @cached_property
+    def sessions(self) -> "DeskSessions":
+        from pipelines.desk_sessions import DeskSessions
+        from pipelines.rehearsal_broker import gateway_broker
+
+        return DeskSessions(
+            home=self.home,
+            rules=self.rules,
+            market=self.market,
+            source=self.source,
+            mode=self.mode,
+            live_account=self.settings.live_account,
+            broker=self.live_broker,
+            played=gateway_broker,
+            outboxes=self.outboxes,
+        )
+
+    # ── Alerts ──────────────────────────────────────────────────────────────────────────────────
+
+    @cached_property
+    def alert_book(self) -> "AlertBook":
+        from pipelines.alerts import AlertBook
+
+        path = self.home.journals / "alerts.sqlite"
+        return AlertBook(path=path, contracts_hash=self.rules.contracts_hash)
+
+    @cached_property
+    def targets(self) -> "tuple[Target, ...]":
+        from pipelines.alerts import targets_of
+
+        return targets_of(self.settings.alerts)
+
+    def outboxes(self) -> "Sequence[Outbox]":
+        """What each target is told: the desk's journal in every mode, and the book of alerts."""
+        from pipelines.alerts import Outbox
+
+        modes = (Mode.OBSERVE, Mode.PAPER, Mode.LIVE)
+        desks = {f"desk {mode}": self.session_journals.traded(mode) for mode in modes}
+        journals = {**desks, "alerts": self.alert_book.path}
+        folder = self.home.root / "alerts"
+        return [Outbox(target=each, folder=folder, journals=journals) for each in self.targets]

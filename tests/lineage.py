@@ -2,9 +2,10 @@
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -12,7 +13,15 @@ from typing import Any, Self
 import dagster as dg
 import polars as pl
 
+from contracts.calendar import session_on
+from engine.broker import LiveBroker
+from engine.exchange import exchange_settings
+from engine.rules import Rules
+from pipelines.brokers.exchange_orders import KeptExchange
+from pipelines.brokers.simulated_live import SimulatedLiveBroker
 from pipelines.definitions import definitions_for
+from pipelines.desk_sessions import DeskSessions, Stage
+from pipelines.gateway.tape import minutes_of
 from pipelines.wiring import Wiring
 
 FIRST_DAY, LAST_DAY = "2024-06-24", "2024-07-10"
@@ -20,6 +29,27 @@ FIRST_DAY, LAST_DAY = "2024-06-24", "2024-07-10"
 
 RANGE_FIRST = "dagster/asset_partition_range_start"
 RANGE_LAST = "dagster/asset_partition_range_end"
+
+
+@contextmanager
+def in_this_process(stage: Stage, rules: Rules) -> Iterator[LiveBroker]:
+    """A stage played without sockets, in a second or two; the gateway has tests of its own."""
+    session = session_on(stage.session_date, rules.session)
+    bars = stage.bars.filter(pl.col("session_date") == stage.session_date)
+    yield SimulatedLiveBroker(
+        KeptExchange(exchange_settings(rules, stage.equity_usd)),
+        minutes_of(bars),
+        rules.instrument,
+        starts_at=session.opens_at - timedelta(minutes=5),
+    )
+
+
+class SimulatedWiring(Wiring):
+    """A desk whose rehearsals are played in this process."""
+
+    @cached_property
+    def sessions(self) -> DeskSessions:
+        return replace(super().sessions, played=in_this_process)
 
 
 @dataclass(frozen=True)
@@ -31,7 +61,7 @@ class Lineage:
 
     @cached_property
     def wiring(self) -> Wiring:
-        return Wiring.from_environment(
+        return SimulatedWiring.from_environment(
             {"CREDENCE_HOME": str(self.root), "CREDENCE_SOURCE": self.source}
         )
 
@@ -117,7 +147,7 @@ class Lineage:
         change(self.stored(table, session_date)).write_parquet(self.path(table, session_date))
 
     def journal(self, session_date: str) -> Path:
-        return self.wiring.rehearsals.path(date.fromisoformat(session_date))
+        return self.wiring.session_journals.path(date.fromisoformat(session_date))
 
 
 def tamper(journal: Path, statement: str) -> None:

@@ -43,13 +43,15 @@ def asked(
     kill: KillSwitch = RUNNING,
     attempts: Sequence[Ending] = (),
     holder: str | None = None,
+    *,
+    is_by_hand: bool = False,
 ) -> Request | Skip:
     day = session.day if isinstance(session, Closed) else session.session_date
     hour, minute = map(int, at.split(":"))
     now = datetime(
         day.year, day.month, day.day, hour, minute, tzinfo=ZoneInfo("America/New_York")
     ).astimezone(UTC)
-    return session_request(now, session, preopen, kill, attempts, holder)
+    return session_request(now, session, preopen, kill, attempts, holder, is_by_hand=is_by_hand)
 
 
 CRASHED, RAN, STOPPED, COMPLETED = (
@@ -64,6 +66,7 @@ OPENED = {
     "on the morning of a half day": (asked("09:20", HALF), 1),
     "halted: trades are managed, none entered": (asked(kill=HALTED), 1),
     "after a crash": (asked("10:00", attempts=[CRASHED]), 2),
+    "by hand, after a crash": (asked("10:00", attempts=[CRASHED], is_by_hand=True), 2),
     "after two crashes": (asked("10:00", attempts=[CRASHED, CRASHED]), 3),
 }
 
@@ -97,6 +100,7 @@ REFUSED = {
     "three attempts used": (asked(attempts=[CRASHED] * 3), "3 attempts crashed, at most 3 are"),
     "stopped by a person": (asked(attempts=[STOPPED]), "a person stopped attempt 1; launch"),
     "completed": (asked(attempts=[CRASHED, COMPLETED]), "attempt 2 came to its end; launch"),
+    "by hand": (asked(is_by_hand=True), "real money is traded by hand: launch trading_session"),
     "killed outranks preopen": (asked(kill=KILLED, preopen=RED), "the desk is KILLED"),
     "running outranks killed": (asked(kill=KILLED, attempts=[RAN]), "attempt 1 is queued"),
 }

@@ -1,0 +1,52 @@
+"""Which journal tells of a session: the one of the desk that traded it, or else a rehearsal's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+from engine.desk import Mode
+from engine.journal import Broken, Event, Kind, Verified
+from engine.rules import Rules
+from pipelines.journal_store import JournalReader
+from pipelines.session.files import SessionFiles
+from pipelines.storage import Home
+
+TRADED: Final = (Mode.LIVE, Mode.PAPER, Mode.OBSERVE)
+"""Should a session have been run in several modes, the first of these tells of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HomeJournals:
+    """The journals of one home and instrument."""
+
+    home: Home
+    rules: Rules
+
+    def events(self, session_date: date, *kinds: Kind) -> Sequence[Event]:
+        """Events of the session, all kinds if none is named; raises `JournalError` without any."""
+        reader = JournalReader(self.path(session_date))
+        return list(reader.events(session_date=session_date, kinds=kinds))
+
+    def verify(self, session_date: date) -> Verified | Broken:
+        """Follow the chain of the session's journal to the head that was left."""
+        return JournalReader(self.path(session_date)).verify()
+
+    def path(self, session_date: date) -> Path:
+        """The journal that tells of a session; where its rehearsal would be if nothing does."""
+        for mode in TRADED:
+            path = self.traded(mode)
+            if path.is_file() and session_date in JournalReader(path).sessions():
+                return path
+        return self.rehearsed(session_date)
+
+    def traded(self, mode: Mode) -> Path:
+        """The continuing journal of a mode."""
+        symbol = self.rules.instrument.symbol
+        return SessionFiles(home=self.home.root).journal(mode, symbol)
+
+    def rehearsed(self, session_date: date) -> Path:
+        """The journal of one session's rehearsal."""
+        symbol = self.rules.instrument.symbol
+        return self.home.journals / "rehearsals" / symbol / f"{session_date}.sqlite"

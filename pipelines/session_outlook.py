@@ -1,0 +1,107 @@
+"""How today's session stands, gathered from the calendar, Dagster, the journal and the lock."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+
+import dagster as dg
+
+from contracts.calendar import closure_reason, is_session, session_on
+from engine.calendar import Session, SessionRules
+from engine.desk import Mode
+from engine.kill import KillCause, KillState, KillSwitch
+from pipelines.commands.status import kill_switch_of
+from pipelines.journal_store import JournalReader
+from pipelines.preopen_state import PARTITION_TAG, preopen_state
+from pipelines.session.heartbeat import Heartbeat
+from pipelines.session.lock import holder_text, is_held
+from pipelines.session_request import (
+    NEW_YORK,
+    Closed,
+    Ending,
+    NotGreen,
+    Request,
+    Skip,
+    session_request,
+)
+from pipelines.wiring import Wiring
+
+JOB: Final = "trading_session"
+
+ENDING_OF: Final[Mapping[dg.DagsterRunStatus, Ending]] = {
+    dg.DagsterRunStatus.SUCCESS: Ending.COMPLETED,
+    dg.DagsterRunStatus.FAILURE: Ending.CRASHED,
+    dg.DagsterRunStatus.CANCELED: Ending.STOPPED,
+}
+"""Every other status is one of a run that is queued or under way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """Everything that speaks for or against a session run at one instant, and the verdict.
+
+    `run_config` is that of the newest attempt: a person's confirmation holds for the whole day.
+    """
+
+    now: datetime
+    session: Session | Closed
+    kill: KillSwitch
+    heartbeat: Heartbeat | None
+    run_config: Mapping[str, Any]
+    verdict: Request | Skip
+
+
+def session_outlook(instance: dg.DagsterInstance, wiring: Wiring) -> Outlook:
+    """How the session of today stands; `wiring.clock` says what day it is."""
+    now = wiring.clock()
+    session = session_of(now, wiring.rules.session)
+    runs = [] if isinstance(session, Closed) else _attempts(instance, session.session_date)
+    preopen = (
+        NotGreen("no session")
+        if isinstance(session, Closed)
+        else preopen_state(instance, session.session_date, wiring.rules.contracts_hash)
+    )
+    files, kill = wiring.session_files, desk_switch(wiring)
+    verdict = session_request(
+        now,
+        session,
+        preopen,
+        kill,
+        [ENDING_OF.get(run.status, Ending.RUNNING) for run in runs],
+        holder_text(files) if is_held(files) else None,
+        is_by_hand=wiring.mode is Mode.LIVE,
+    )
+    return Outlook(
+        now=now,
+        session=session,
+        kill=kill,
+        heartbeat=Heartbeat.read(files.heartbeat),
+        run_config=runs[-1].run_config if runs else {},
+        verdict=verdict,
+    )
+
+
+def session_of(now: datetime, rules: SessionRules) -> Session | Closed:
+    """The session of the day it is in New York, or why there is none."""
+    today = now.astimezone(NEW_YORK).date()
+    if not is_session(today, rules):
+        return Closed(today, closure_reason(today, rules))
+    return session_on(today, rules)
+
+
+def desk_switch(wiring: Wiring) -> KillSwitch:
+    """The kill switch as the desk's journal leaves it; the file KILL kills as well."""
+    path, kill_file = wiring.journal, wiring.session_files.kill_file
+    switch = kill_switch_of(JournalReader(path)) if path.is_file() else KillSwitch()
+    if kill_file.exists() and not switch.is_killed:
+        text = f"the file {kill_file} is there"
+        return KillSwitch(state=KillState.KILLED, cause=KillCause.PERSON, text=text)
+    return switch
+
+
+def _attempts(instance: dg.DagsterInstance, session_date: date) -> list[dg.DagsterRun]:
+    """The runs of this session, oldest first; rehearsals are runs of another job."""
+    tags = {PARTITION_TAG: session_date.isoformat()}
+    runs = instance.get_runs(dg.RunsFilter(job_name=JOB, tags=tags))
+    return list(reversed(runs))

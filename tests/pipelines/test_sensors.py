@@ -1,0 +1,403 @@
+"""What the sensors ask for and what they tell, on a real instance, through Dagster's own ticks."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import dagster as dg
+import pytest
+from alert_listener import Listener, listening
+
+from engine.desk import Mode
+from engine.desk.encoding import entry_of
+from engine.journal import Stamp
+from engine.kill import KillCause, KillChanged, KillEvent, KillState
+from pipelines.alerts import alert_of
+from pipelines.definitions import defs
+from pipelines.journal_store import JournalReader, JournalWriter
+from pipelines.preopen_state import CHECKS, CONTEXT
+from pipelines.sensors import failed_check_alerts, failed_run_alerts, session_sensor, watchdog
+from pipelines.session.heartbeat import Heartbeat, RunState, signature
+from pipelines.session.lock import session_lock
+from pipelines.settings import load_settings
+from pipelines.wiring import Wiring
+
+DAY = "2024-07-02"
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+@dataclass
+class Morning:
+    """A desk whose clock is set by hand, and its instance."""
+
+    root: Path
+    instance: dg.DagsterInstance
+    alerts: str = ""
+    mode: str = "paper"
+    now: datetime = field(default_factory=lambda: datetime(2024, 7, 2, 13, 20, tzinfo=UTC))
+    cursor: str | None = None
+
+    @property
+    def wiring(self) -> Wiring:
+        settings = load_settings(
+            {
+                "CREDENCE_HOME": str(self.root),
+                "CREDENCE_MODE": self.mode,
+                "CREDENCE_ALERTS": self.alerts,
+            }
+        )
+        return Wiring(settings=settings, clock=lambda: self.now)
+
+    def at(self, clock: str, day: str = DAY) -> "Morning":
+        local = datetime.fromisoformat(f"{day} {clock}").replace(tzinfo=NEW_YORK)
+        self.now = local.astimezone(UTC)
+        return self
+
+    def tick(self, sensor: dg.SensorDefinition) -> dg.RunRequest | str:
+        """The run one tick asks for, or what it says instead."""
+        with dg.build_sensor_context(
+            instance=self.instance,
+            cursor=self.cursor,
+            definitions=defs,
+            resources={"wiring": self.wiring},
+        ) as context:
+            outcome = sensor.evaluate_tick(context)
+        self.cursor = outcome.cursor
+        return outcome.run_requests[0] if outcome.run_requests else outcome.skip_message or ""
+
+    def launch(self) -> dg.RunRequest | str:
+        return self.tick(session_sensor)
+
+    def watch(self) -> str:
+        said = self.tick(watchdog)
+        assert isinstance(said, str)
+        return said
+
+    def preopen(self, *, passed: bool = True, day: str = DAY) -> None:
+        """What the job preopen records, as Dagster keeps it."""
+        run = self.instance.create_run_for_job(
+            defs.resolve_job_def("preopen"),
+            tags={"dagster/partition": day},
+            status=dg.DagsterRunStatus.SUCCESS,
+        )
+        self.instance.report_runless_asset_event(
+            dg.AssetMaterialization(
+                CONTEXT,
+                partition=day,
+                metadata={"contracts_hash": self.wiring.rules.contracts_hash},
+            )
+        )
+        for name in CHECKS:
+            self.instance.report_dagster_event(
+                dg.DagsterEvent(
+                    event_type_value=dg.DagsterEventType.ASSET_CHECK_EVALUATION.value,
+                    job_name=run.job_name,
+                    event_specific_data=dg.AssetCheckEvaluation(
+                        asset_key=CONTEXT, check_name=name, passed=passed, description="told"
+                    ),
+                ),
+                run_id=run.run_id,
+            )
+
+    def attempt(self, status: dg.DagsterRunStatus, config: object = None) -> None:
+        """A run of the session as it would stand in the instance."""
+        self.instance.create_run_for_job(
+            defs.resolve_job_def("trading_session"),
+            run_config=config,  # type: ignore[arg-type]
+            tags={"dagster/partition": DAY},
+            status=status,
+        )
+
+    def kill(self) -> None:
+        """The desk's journal ends with a kill that was not seen flat."""
+        fact = KillChanged(
+            at=self.now,
+            event=KillEvent.TRIGGERED,
+            before=KillState.RUNNING,
+            after=KillState.KILLED,
+            cause=KillCause.DAILY_LOSS,
+            text="30 USD lost",
+        )
+        with JournalWriter(self.wiring.journal) as writer:
+            writer.append([entry_of(fact)], Stamp(date.fromisoformat(DAY), "contracts", "test"))
+
+    def beat(self, run: RunState, age: timedelta) -> None:
+        said = Heartbeat(
+            **{**signature(), "at": (self.now - age).isoformat()},  # type: ignore[arg-type]
+            run=run,
+            mode="paper",
+            symbol="MES",
+            session_date=DAY,
+            account_id="DU1",
+            market_now=None,
+            desk="running",
+            desk_text="",
+            is_flat_verified=True,
+            position=0,
+            trade=None,
+            last_bar_at=None,
+            decision=None,
+            feed="live",
+            is_connected=True,
+            bars=0,
+            text="",
+        )
+        said.write(self.wiring.session_files.heartbeat)
+
+    def raised(self) -> list[str]:
+        """The texts of the alerts that were written down."""
+        path = self.wiring.alert_book.path
+        events = JournalReader(path).events() if path.is_file() else ()
+        return [alert.text for alert in map(alert_of, events) if alert is not None]
+
+
+@pytest.fixture
+def morning(tmp_path: Path) -> Iterator[Morning]:
+    (tmp_path / "dagster").mkdir()
+    with dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as instance:
+        yield Morning(tmp_path / "home", instance)
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    with listening() as heard:
+        yield heard
+
+
+def test_a_green_morning_launches_the_session_once(morning: Morning) -> None:
+    morning.preopen()
+
+    first, again = morning.at("09:20").launch(), morning.at("09:20:30").launch()
+
+    assert isinstance(first, dg.RunRequest)
+    assert isinstance(again, dg.RunRequest)
+    assert first.run_key == again.run_key == f"{DAY} attempt 1"
+    assert first.partition_key == DAY
+    assert first.run_config == {"ops": {"trading_session": {"config": {"is_rehearsal": False}}}}
+    assert first.tags["credence/session"] == DAY
+    assert first.tags["dagster/max_runtime"] == str((6 * 60 + 40 + 15) * 60)
+
+
+def test_a_crash_is_tried_again_with_the_same_configuration_and_three_are_enough(
+    morning: Morning,
+) -> None:
+    morning.preopen()
+    config = {"ops": {"trading_session": {"config": {"is_rehearsal": False}}}}
+    morning.attempt(dg.DagsterRunStatus.FAILURE, config)
+
+    second = morning.at("10:00").launch()
+    morning.attempt(dg.DagsterRunStatus.FAILURE, config)
+    morning.attempt(dg.DagsterRunStatus.FAILURE, config)
+    fourth = morning.launch()
+
+    assert isinstance(second, dg.RunRequest)
+    assert (second.run_key, second.run_config) == (f"{DAY} attempt 2", config)
+    assert "3 attempts crashed, at most 3 are made" in str(fourth)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (dg.DagsterRunStatus.STARTING, "attempt 1 is queued or running"),
+        (dg.DagsterRunStatus.STARTED, "attempt 1 is queued or running"),
+        (dg.DagsterRunStatus.CANCELING, "attempt 1 is queued or running"),
+        (dg.DagsterRunStatus.CANCELED, "a person stopped attempt 1"),
+        (dg.DagsterRunStatus.SUCCESS, "attempt 1 came to its end"),
+    ],
+)
+def test_a_run_that_exists_is_not_launched_again(
+    morning: Morning, status: dg.DagsterRunStatus, words: str
+) -> None:
+    morning.preopen()
+    morning.attempt(status)
+
+    assert words in str(morning.at("10:00").launch())
+
+
+def test_without_a_green_preopen_nothing_is_launched(morning: Morning) -> None:
+    without = morning.at("09:20").launch()
+    morning.preopen(passed=False)
+    red = morning.launch()
+    morning.preopen(passed=True)
+    green = morning.launch()
+
+    assert f"no context of {DAY} was made" in str(without)
+    assert "before preopen is green: not passed: context_knows_only_the_past: told" in str(red)
+    assert isinstance(green, dg.RunRequest)
+
+
+def test_a_killed_desk_is_not_launched(morning: Morning) -> None:
+    morning.preopen()
+    morning.at("09:20").kill()
+
+    assert "KILLED (30 USD lost), and the broker was not seen flat" in str(morning.launch())
+
+
+def test_a_kill_in_another_mode_does_not_stop_this_one(morning: Morning) -> None:
+    morning.preopen()
+    morning.at("09:20").kill()
+    morning.mode = "observe"
+
+    assert isinstance(morning.launch(), dg.RunRequest)
+
+
+def test_the_file_kill_keeps_the_desk_down(morning: Morning) -> None:
+    morning.preopen()
+    kill_file = morning.at("09:20").wiring.session_files.kill_file
+    kill_file.parent.mkdir(parents=True, exist_ok=True)
+    kill_file.write_text("stop")
+
+    assert f"KILLED (the file {kill_file} is there)" in str(morning.launch())
+
+
+def test_a_session_by_hand_holds_the_desk(morning: Morning) -> None:
+    morning.preopen()
+    files = morning.at("09:25").wiring.session_files
+
+    with session_lock(
+        files, what="credence session", mode=Mode.PAPER, symbol="MES", session_date=None
+    ):
+        held = morning.launch()
+    free = morning.launch()
+
+    assert "a session run holds the desk: credence session (paper MES, pid" in str(held)
+    assert isinstance(free, dg.RunRequest)
+
+
+def test_real_money_is_launched_by_a_person_first(morning: Morning) -> None:
+    morning.mode = "live"
+    morning.preopen()
+    config = {
+        "ops": {"trading_session": {"config": {"is_rehearsal": False, "confirm_account": "U1"}}}
+    }
+
+    first = morning.at("09:20").launch()
+    morning.attempt(dg.DagsterRunStatus.FAILURE, config)
+    after_a_crash = morning.launch()
+
+    assert "real money is traded by hand" in str(first)
+    assert isinstance(after_a_crash, dg.RunRequest)
+    assert after_a_crash.run_config == config
+
+
+def test_a_holiday_says_so(morning: Morning) -> None:
+    assert "no session on 2024-07-04: July 4th" in str(morning.at("10:00", "2024-07-04").launch())
+
+
+def test_the_session_sensor_waits_to_be_switched_on_and_the_watch_does_not() -> None:
+    assert session_sensor.default_status is dg.DefaultSensorStatus.STOPPED
+    assert watchdog.default_status is dg.DefaultSensorStatus.RUNNING
+
+
+# ── The watchdog ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_silent_run_is_told_at_once_and_again_while_it_lasts(
+    morning: Morning, listener: Listener
+) -> None:
+    morning.alerts = listener.address
+    assert morning.at("09:59").watch() == "nothing is wrong"
+    morning.beat(RunState.RUNNING, timedelta(seconds=0))
+
+    morning.now += timedelta(seconds=61)
+    morning.watch()
+    for _ in range(10):
+        morning.now += timedelta(seconds=30)
+        said = morning.watch()
+
+    assert len(morning.raised()) == 2
+    assert [title[:52] for title in listener.titles] == [
+        "Credence: no heartbeat of the session run for 61 s; ",
+        "Credence: no heartbeat of the session run for 361 s;",
+    ]
+    assert said.startswith("no heartbeat of the session run for 361 s")
+
+
+def test_a_kill_is_told_until_it_is_seen_flat(morning: Morning, listener: Listener) -> None:
+    morning.alerts = listener.address
+    morning.at("10:00").watch()
+    morning.kill()
+
+    morning.watch()
+
+    assert "KILLED at 10:00:00 New York (30 USD lost) and not seen flat" in morning.raised()[0]
+    assert "Credence KILLED" in listener.titles
+    assert len(listener.titles) == 2
+
+
+def test_what_cannot_be_told_is_said_in_the_tick(morning: Morning) -> None:
+    morning.alerts = "json://127.0.0.1:9/?cto=1"
+    morning.at("10:00").watch()
+    morning.kill()
+
+    said = morning.watch()
+
+    assert "alert target 1 (json): expected the alert" in said
+    assert json.loads(morning.cursor or "{}") == {"not flat": morning.now.isoformat()}
+
+
+# ── Runs and checks ─────────────────────────────────────────────────────────────────────────────
+
+
+@dg.asset
+def fragile() -> None:
+    """An asset whose check fails, and whose own failure is asked for by the test."""
+
+
+@dg.asset_check(asset=fragile)
+def sound() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=False, description="3 rows are wrong")
+
+
+@dg.asset_check(asset=fragile)
+def tidy() -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.WARN)
+
+
+@dg.asset
+def broken() -> None:
+    raise dg.Failure("the disk is full")
+
+
+def ran(morning: Morning, *assets: object) -> dg.ExecuteInProcessResult:
+    return dg.materialize([*assets], instance=morning.instance, raise_on_error=False)  # type: ignore[list-item]
+
+
+def test_a_run_that_fails_is_told(morning: Morning) -> None:
+    result = ran(morning, broken)
+    event = next(each for each in result.all_events if each.is_job_failure)
+
+    with dg.build_run_status_sensor_context(
+        sensor_name="failed_run_alerts",
+        dagster_event=event,
+        dagster_instance=morning.instance,
+        dagster_run=result.dagster_run,
+        resources={"wiring": morning.wiring},
+    ) as context:
+        failed_run_alerts(context.for_run_failure())
+
+    (text,) = morning.raised()
+    assert text.startswith("the run __ephemeral_asset_job__ failed: ")
+    assert result.run_id[:8] in text
+
+
+def test_a_failed_check_is_told_though_its_run_succeeded_and_a_warning_is_not(
+    morning: Morning,
+) -> None:
+    result = ran(morning, fragile, sound, tidy)
+    event = next(each for each in result.all_events if each.is_job_success)
+
+    with dg.build_run_status_sensor_context(
+        sensor_name="failed_check_alerts",
+        dagster_event=event,
+        dagster_instance=morning.instance,
+        dagster_run=result.dagster_run,
+        resources={"wiring": morning.wiring},
+    ) as context:
+        failed_check_alerts(context)
+
+    (text,) = morning.raised()
+    assert text.endswith("; failed checks: sound (3 rows are wrong)")
