@@ -141,17 +141,18 @@ def join_context(bars: pl.DataFrame, contexts: pl.DataFrame) -> pl.DataFrame:
 
 def _found(frame: pl.DataFrame, contexts: pl.DataFrame) -> pl.DataFrame:
     """The row of every session of the frame, in the frame's order."""
-    keys = frame[["symbol", "session_date"]][np.flatnonzero(frame["session_bar"].to_numpy() == 0)]
-    found = _row_of(keys, contexts) if keys.height == 1 else None
+    found = _row_of(frame, contexts) if is_one_session(frame) else None
     if found is None:
+        is_first = frame["session_bar"].to_numpy() == 0
+        keys = frame[["symbol", "session_date"]][np.flatnonzero(is_first)]
         found = keys.join(contexts, on=keys.columns, how="left", maintain_order="left")
     _refuse_missing(found)
     return found
 
 
-def _row_of(key: pl.DataFrame, contexts: pl.DataFrame) -> pl.DataFrame | None:
-    """The one row of a key, as a live bar asks for it: a join costs more than all the rest."""
-    is_here = [(contexts[name] == key[name][0]).to_numpy() for name in key.columns]
+def _row_of(frame: pl.DataFrame, contexts: pl.DataFrame) -> pl.DataFrame | None:
+    """The one row of a frame's one session: a join costs more than all the rest of a live bar."""
+    is_here = [(contexts[name] == frame[name][0]).to_numpy() for name in ("symbol", "session_date")]
     rows = np.flatnonzero(np.logical_and.reduce(is_here))
     return contexts[rows] if len(rows) == 1 else None
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from itertools import chain
 from typing import Final, NamedTuple, cast
 
@@ -105,6 +106,7 @@ _SOURCES: Final = {
 """Column behind each plain field of `MarketRow`."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FEW_ROWS: Final = 8
 _SETUP_SIDE: Final = re.compile(r"(k\d+)_side")
 
 
@@ -160,29 +162,31 @@ def _in_order(names: Sequence[str], rules: Rules) -> list[str]:
 
 def columns_of_rows(names: Sequence[str]) -> list[str]:
     """Those among the columns of a `market_frame` and its text that `market_rows` reads."""
-    plain = {*_SOURCES.values(), "closes_at", "session_phase"}
-    of_setups = {
-        f"{match[1]}_{field}"
-        for match in map(_SETUP_SIDE.fullmatch, names)
-        if match
-        for field in Setup._fields[1:]
-    }
-    return [name for name in names if name in plain or name in of_setups]
+    of_setups = (
+        f"{name}_{field}" for name in _templates(tuple(names)) for field in Setup._fields[1:]
+    )
+    read = {*_SOURCES.values(), "closes_at", "session_phase", *of_setups}
+    return [name for name in names if name in read]
 
 
 def market_rows(frame: pl.DataFrame) -> list[MarketRow]:
     """The rows of a `market_frame`, with the journal's text where `narrative` added its columns."""
     present = set(frame.columns)
-    columns = {
-        name: frame.get_column(source).to_list()
-        for name, source in _SOURCES.items()
-        if source in present
-    }
+    sources = {name: source for name, source in _SOURCES.items() if source in present}
+    values = _values(frame[[*sources.values()]])
+    columns: dict[str, Sequence[object]] = dict(zip(sources, values, strict=True))
     columns |= {name: [""] * frame.height for name in _TEXTS if name not in present}
     columns["closes_at"] = instants(frame.get_column("closes_at"))
     columns["phase"] = frame.get_column("session_phase").cast(pl.Int32).to_list()
     columns["setups"] = _setups(frame)
     return list(map(MarketRow._make, zip(*map(columns.get, MarketRow._fields), strict=True)))
+
+
+def _values(frame: pl.DataFrame) -> Sequence[Sequence[object]]:
+    """The values of each column; taken by rows where there are few, as in a live session."""
+    if 0 < frame.height <= _FEW_ROWS:
+        return list(zip(*frame.rows(), strict=True))
+    return [column.to_list() for column in frame.iter_columns()]
 
 
 def instants(series: pl.Series) -> list[datetime]:
@@ -194,10 +198,8 @@ def instants(series: pl.Series) -> list[datetime]:
 def _setups(frame: pl.DataFrame) -> list[tuple[Setup, ...]]:
     """Each row's setups in the order of their templates; most rows have none."""
     setups: list[tuple[Setup, ...]] = [()] * frame.height
-    found = (_SETUP_SIDE.fullmatch(name) for name in frame.columns)
-    for name in sorted(match[1] for match in found if match):
-        sides = frame.get_column(f"{name}_side").to_numpy()
-        places = np.flatnonzero(sides).tolist()
+    for name in _templates(tuple(frame.columns)):
+        places = _nonzero(frame.get_column(f"{name}_side"))
         if not places:
             continue
         columns = frame[[f"{name}_{field}" for field in Setup._fields[1:]]][places]
@@ -205,3 +207,16 @@ def _setups(frame: pl.DataFrame) -> list[tuple[Setup, ...]]:
         for place, numbers in zip(places, columns.iter_rows(), strict=True):
             setups[place] += (Setup(template, *numbers),)
     return setups
+
+
+def _nonzero(numbers: pl.Series) -> list[int]:
+    """Where a column without nulls is not zero."""
+    if len(numbers) <= _FEW_ROWS:
+        return [place for place, number in enumerate(numbers.to_list()) if number]
+    return np.flatnonzero(numbers.to_numpy()).tolist()
+
+
+@lru_cache(maxsize=8)
+def _templates(names: tuple[str, ...]) -> tuple[str, ...]:
+    """`k1`, `k2`, … that have a side among these columns."""
+    return tuple(sorted(match[1] for match in map(_SETUP_SIDE.fullmatch, names) if match))
