@@ -1,5 +1,6 @@
 """Where a replay's facts go: a chain in memory, or a file that may already hold its beginning."""
 
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -48,7 +49,7 @@ class MemorySink:
         return Beginning()
 
     def commit(self, entries: list[Entry], stamp: Stamp) -> None:
-        self._chain.seal(entries, stamp)
+        deque(self._chain.rows(entries, stamp), maxlen=0)
 
 
 class StoredSink:
@@ -91,7 +92,7 @@ class StoredSink:
                     "seed or code are not those of this journal: replay into a new file"
                 )
         if entries[held:]:
-            self._writer.append(entries[held:], stamp)
+            self._writer.stream(entries[held:], stamp)
             self._chain.head = self._writer.head
 
     def close(self) -> None:

@@ -10,7 +10,6 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
-from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -18,7 +17,19 @@ from typing import Final, Self
 from filelock import FileLock, Timeout
 
 from engine.errors import JournalError, RetryLater
-from engine.journal import START, Broken, Chain, Entry, Event, Head, Kind, Stamp, Verified, verify
+from engine.journal import (
+    START,
+    Broken,
+    Chain,
+    Entry,
+    Event,
+    Head,
+    Kind,
+    Stamp,
+    Verified,
+    row_of,
+    verify,
+)
 
 _SCHEMA: Final = """
 create table if not exists stamps (
@@ -56,10 +67,7 @@ create view if not exists events as
 """
 
 _INSERT: Final = "insert into entries values (?, {stamp}, ?, ?, ?, ?, ?, ?)"
-"""Bound to what `_stored` leaves of an `Event`: each bound text is copied, needed or not."""
-
-_stored: Final = itemgetter(0, 1, 3, 4, 5, 6, 10)
-"""The fields of an `Event` that neither the stamp nor the row before it holds."""
+"""Bound to a `Row`, and to nothing that its stamp tells: each bound text is copied."""
 
 _PAGE_BYTES: Final = {True: 8_192, False: 65_536}
 """By durability: a live commit writes its few pages whole, a replay's session fills many."""
@@ -109,20 +117,24 @@ class JournalWriter:
 
         Raises `JournalError` when the disk refuses; nothing may be sent to a broker then.
         """
-        with self._transaction() as connection:
-            insert = _INSERT.format(stamp=self._stamp_id(stamp))
+        with self._transaction(stamp) as (connection, insert):
             events = self._chain.seal(entries, stamp)
-            connection.executemany(insert, map(_stored, events))
-            connection.execute("insert or replace into head values (1, ?, ?)", self._chain.head)
+            connection.executemany(insert, map(row_of, events))
         return events
 
+    def stream(self, entries: Iterable[Entry], stamp: Stamp) -> None:
+        """`append` for many facts that nobody asks back: each is stored as soon as it is sealed."""
+        with self._transaction(stamp) as (connection, insert):
+            connection.executemany(insert, self._chain.rows(entries, stamp))
+
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing, on disk and in memory."""
+    def _transaction(self, stamp: Stamp) -> Iterator[tuple[sqlite3.Connection, str]]:
+        """All or nothing, on disk and in memory: gives what inserts rows under a stamp."""
         before, connection = self._chain.head, self._connection
         try:
             connection.execute("begin immediate")
-            yield connection
+            yield connection, _INSERT.format(stamp=self._stamp_id(stamp))
+            connection.execute("insert or replace into head values (1, ?, ?)", self._chain.head)
             connection.execute("commit")
         except BaseException as error:
             self._chain.head = before
