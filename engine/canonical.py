@@ -22,41 +22,39 @@ TYPE: Final = "fact"
 
 
 def to_json(record: object, *, without: str = "") -> str:
-    """Canonical text of a dataclass; one of its own fields may be left out."""
+    """Canonical text of a dataclass; one of its own fields may be left out.
+
+    Raises `JournalError` for a value that has no canonical form.
+    """
     plain = _record(record)
     plain.pop(without, None)
-    return orjson.dumps(plain).decode()
+    try:
+        return orjson.dumps(plain, default=_plain, option=_OPTIONS).decode()
+    except orjson.JSONEncodeError as error:
+        if isinstance(error.__cause__, JournalError):
+            raise error.__cause__ from None
+        raise
+
+
+_OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_NON_STR_KEYS
 
 
 def _record(record: object) -> dict[str, Any]:
     kind = type(record)
     plain: dict[str, Any] = {TYPE: kind.__name__}
     for name in _names(cast("Hashable", kind)):
-        value = getattr(record, name)
-        is_plain = type(value) in _AS_IT_IS or isinstance(value, Enum)
-        plain[name] = value if is_plain else _plain(value)
+        plain[name] = getattr(record, name)
     return plain
 
 
-_AS_IT_IS: Final = frozenset({str, int, float, bool, type(None), datetime, date})
-"""What orjson writes canonically by itself; as it does a field that is a member of an enum."""
-
-
 def _plain(value: object) -> Any:
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    if type(value) in _AS_IT_IS:
-        return value
+    """What orjson does not write by itself, or not with its name."""
     if isinstance(value, Decimal):
         return str(value)
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, Mapping):
-        return {str(_plain(key)): _plain(item) for key, item in value.items()}
-    if is_dataclass(value) and not isinstance(value, type):
+    if is_dataclass(value):
         return _record(value)
+    if isinstance(value, Mapping):
+        return dict(value)
     raise JournalError(f"expected a value with a canonical form, got {type(value).__name__}")
 
 

@@ -106,7 +106,7 @@ def _refusals(market_step: int, own: OwnView, *, is_cooling: bool) -> Refusals:
     return Refusals(
         reason,
         LAYER[reason],
-        skip_tail(reason, own.words[steps[0]][0]) if steps[0] in own.words else None,
+        skip_tail(reason, own.words[steps[0]][0]) if steps[0] in own.noes else None,
         f"no single change: {before}{AND if before else ''}",
         f"{AND if after else ''}{after}",
         counterfactual(needs),
@@ -138,7 +138,7 @@ def _refused_steps(row: MarketRow, own: OwnView) -> list[int]:
 
 def _own_steps(own: OwnView, *, is_cooling: bool) -> list[int]:
     """The desk's own noes; a cooldown that is over is none."""
-    return [step for step in own.words if is_cooling or step != _COOLDOWN_STEP]
+    return [step for step in own.noes if is_cooling or step != _COOLDOWN_STEP]
 
 
 def _nearest(scores: tuple[Score, ...]) -> int:
@@ -167,7 +167,7 @@ def _refusal(
     if row.sentence:
         sentence = _skip_text(reason, refused, scores, row, own)
         needs = [
-            own.words[step][1] if step in own.words else needs_of(row.counterfactual)
+            own.words[step][1] if step in own.noes else needs_of(row.counterfactual)
             for step in refused
         ]
         if scores:
@@ -192,7 +192,7 @@ def _skip_text(
             f"{nearest.belief:.2f}, EUC {nearest.euc:.2f} for theta {nearest.theta:.2f}"
         )
         return skip_sentence(row.minute + 1, reason, detail)
-    if step in own.words:
+    if step in own.noes:
         return skip_sentence(row.minute + 1, reason, own.words[step][0])
     return row.sentence
 

@@ -3,24 +3,26 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import cached_property
 
 from engine.broker import ExecutionReported
 from engine.units import OrderRef
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Ledger:
     """What was traded in this session, once per execution, and what it cost.
 
     `carried` is a position that no execution of this session explains: held over, or adopted from
-    the broker, whose word wins.
+    the broker, whose word wins. Without slots, to keep the position: it is asked for far more often
+    than it changes.
     """
 
     executions: tuple[ExecutionReported, ...] = ()
     commissions_usd: Mapping[str, Decimal] = field(default_factory=dict)
     carried: int = 0
 
-    @property
+    @cached_property
     def position(self) -> int:
         """Signed contracts held, as far as we have heard."""
         held = self.carried

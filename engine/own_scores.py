@@ -153,7 +153,7 @@ def _capital_needs(
     if own.tier.name not in tiers:
         needs.append(f"a tier of {' or '.join(tiers)} for {name}, was {own.tier.name}")
     is_within_caps = setup.stop_ticks <= own.stop_ticks_max
-    has_asked = is_within_caps and not own.words.keys().isdisjoint(_LOSS_LIMIT_STEPS)
+    has_asked = is_within_caps and not _LOSS_LIMIT_STEPS.isdisjoint(own.noes)
     if not has_asked and _exceeds_budget(setup, row, own, rules):
         allowed = _stop_ticks_allowed(row, own, rules)
         needs.append(f"a stop of {allowed} ticks for {name}, was {setup.stop_ticks}")

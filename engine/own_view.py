@@ -4,16 +4,18 @@ It changes only with our own acts, the account and the night's learning, so the 
 between bars; while the EQS is below 1 it changes on every bar.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Final, NamedTuple
+
+import orjson
 
 from engine.broker import FeedState
 from engine.errors import InputRefused
-from engine.ladder import STEP, Reason
+from engine.ladder import LADDER, STEP, Reason
 from engine.risk import (
     RiskState,
     budget_usd,
@@ -92,18 +94,20 @@ class Refusals(NamedTuple):
         return sentence, missing
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class OwnView:
     """The facts against the rules.
 
-    `words` maps each failing step of the ladder to its detail and its need; the cooldown's is there
-    from the entry on and counts until `cooldown_ends_at`. `stop_ticks_max` is 0 for unknown equity;
-    a stop and friction below `ample_ticks` fit the loss limits for certain, others are judged in
-    money. `gates` is JSON text, `name: [value, limit]`. `refusals` is `decision`'s memory of
-    what it has made of this view, by the market's step and whether the cooldown runs.
+    `noes` are the failing steps of the ladder; the cooldown's is there from the entry on and counts
+    until `cooldown_ends_at`. `stop_ticks_max` is 0 for unknown equity; a stop and friction below
+    `ample_ticks` fit the loss limits for certain, others are judged in money. `refusals` is
+    `decision`'s memory of what it has made of this view, by the market's step and whether the
+    cooldown runs. Without slots, to keep the texts that are made when they are first asked for.
     """
 
-    words: Mapping[int, tuple[str, str]]
+    facts: OwnFacts
+    rules: Rules
+    noes: tuple[int, ...]
     cooldown_ends_at: datetime | None
     eqs: float
     eqs_factor: float
@@ -112,10 +116,21 @@ class OwnView:
     budget_usd: Decimal
     ample_ticks: float
     standings: Mapping[str, Standing]
-    gates: str
     refusals: dict[tuple[int, bool], Refusals] = field(
         default_factory=dict, init=False, compare=False, repr=False
     )
+
+    @cached_property
+    def words(self) -> Mapping[int, tuple[str, str]]:
+        """Detail and need of each failing step."""
+        ends_at = self.cooldown_ends_at
+        until = "" if ends_at is None else clock_at(ends_at, self.rules)
+        return {step: _words(LADDER[step], self.facts, until, self.rules) for step in self.noes}
+
+    @cached_property
+    def gates(self) -> str:
+        """The desk's own gates as JSON text, `name: [value, limit]`."""
+        return _gates(self.facts, self.cooldown_ends_at, self.rules)
 
 
 def own_view(facts: OwnFacts, rules: Rules) -> OwnView:
@@ -127,7 +142,6 @@ def own_view(facts: OwnFacts, rules: Rules) -> OwnView:
     ends_at = cooldown_ends_at(facts.risk, law)
     tier = None if facts.equity_usd is None else tier_of(facts.equity_usd, law)
     left_usd = budget_usd(facts.risk, law)
-    until = "" if ends_at is None else clock_at(ends_at, rules)
     failing = [] if facts.lock is None else [facts.lock]
     if not facts.is_flat:
         failing.append(Reason.IN_POSITION)
@@ -141,7 +155,9 @@ def own_view(facts: OwnFacts, rules: Rules) -> OwnView:
     if facts.equity_usd is None:
         failing.append(Reason.TEMPLATE_NOT_ALLOWED_BY_TIER)
     return OwnView(
-        words={STEP[reason]: _words(reason, facts, until, rules) for reason in failing},
+        facts=facts,
+        rules=rules,
+        noes=tuple(STEP[reason] for reason in failing),
         cooldown_ends_at=ends_at,
         eqs=facts.eqs,
         eqs_factor=min(1.0, facts.eqs / rules.beliefs.applicability_eqs_min),
@@ -150,7 +166,6 @@ def own_view(facts: OwnFacts, rules: Rules) -> OwnView:
         budget_usd=left_usd,
         ample_ticks=float(left_usd / rules.instrument.tick_value_usd) - _A_HUNDREDTH,
         standings=facts.standings,
-        gates=_gates(facts, ends_at, rules),
     )
 
 
@@ -231,4 +246,4 @@ def _gates(facts: OwnFacts, ends_at: datetime | None, rules: Rules) -> str:
             None,
         ],
     }
-    return json.dumps(gates, separators=(",", ":"))
+    return orjson.dumps(gates).decode()

@@ -11,6 +11,7 @@ from typing import Final
 
 from engine.instrument import Instrument
 from engine.ladder import Reason
+from engine.measures import per_rules
 from engine.rules import Constitution, Rules, Tier
 from engine.units import CENT
 
@@ -95,6 +96,7 @@ def worst_case_usd(stop_ticks: int, friction_ticks: float, instrument: Instrumen
     return loss.quantize(CENT, rounding=ROUND_UP)
 
 
+@per_rules
 def smallest_worst_case_usd(rules: Rules) -> Decimal:
     """Worst case of the least risky trade there is: minimum stop, fees, base slippage."""
     per_side = rules.instrument.fee_ticks_per_side + rules.execution.slippage_ticks_per_side

@@ -7,6 +7,7 @@ same one and finds it used.
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import Final
 
 from engine.broker import (
@@ -56,9 +57,12 @@ class Order:
         return self if state is self.state else replace(self, state=state, changed_at=at)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Orders:
-    """All orders of the session, ended ones included: what was used is never used again."""
+    """All orders of the session, ended ones included: what was used is never used again.
+
+    Without slots, to keep what is asked for far more often than it changes.
+    """
 
     all: tuple[Order, ...] = ()
 
@@ -73,9 +77,14 @@ class Orders:
             if order.decision_id == decision_id and (not legs or order.leg in legs)
         )
 
-    @property
+    @cached_property
     def live(self) -> tuple[Order, ...]:
         return tuple(order for order in self.all if order.is_live)
+
+    @cached_property
+    def unknown(self) -> tuple[Order, ...]:
+        """Orders of which nobody can say what became of them."""
+        return tuple(order for order in self.all if order.state is OrderState.UNKNOWN)
 
     def with_order(self, changed: Order) -> "Orders":
         """The orders with one of them in a new state."""
@@ -256,11 +265,7 @@ def unacknowledged(orders: Orders, at: datetime, rules: ExecutionRules) -> tuple
 def unknown_for_too_long(orders: Orders, at: datetime, rules: ExecutionRules) -> tuple[Order, ...]:
     """Orders whose state could not be told for longer than is tolerated."""
     patience = timedelta(seconds=rules.unknown_order_seconds_max)
-    return tuple(
-        order
-        for order in orders.all
-        if order.state is OrderState.UNKNOWN and at - order.changed_at > patience
-    )
+    return tuple(order for order in orders.unknown if at - order.changed_at > patience)
 
 
 def overdue_entries(orders: Orders, at: datetime) -> tuple[Order, ...]:

@@ -78,22 +78,31 @@ def is_due(state: DeskState) -> bool:
 def _trigger(turn: Turn) -> tuple[KillCause, str] | None:
     """The first reason to kill, if there is one."""
     state, at, rules = turn.state, turn.at, turn.rules
-    position, law = state.position, rules.execution
-    lost = unknown_for_too_long(state.orders, at, law)
-    since = state.unprotected_since
-    protect_within = timedelta(seconds=law.protect_within_seconds)
     return (
-        position_trigger(position, rules.constitution)
+        position_trigger(state.position, rules.constitution)
         or _unexpected_position(turn)
-        or ((KillCause.UNKNOWN_ORDER, f"{lost[0].ref} is lost") if lost else None)
-        or (
-            (KillCause.UNPROTECTED_POSITION, f"no stop has been alive since {since.isoformat()}")
-            if since is not None and at - since > protect_within
-            else None
+        or _lost_order(turn)
+        or _unprotected_position(turn)
+        or connection_trigger(
+            state.down_since, at=at, has_exposure=state.is_exposed, rules=rules.execution
         )
-        or connection_trigger(state.down_since, at=at, has_exposure=state.is_exposed, rules=law)
         or margin_trigger(None if state.account is None else state.account.available_funds_usd)
     )
+
+
+def _lost_order(turn: Turn) -> tuple[KillCause, str] | None:
+    if not turn.state.orders.unknown:
+        return None
+    lost = unknown_for_too_long(turn.state.orders, turn.at, turn.rules.execution)
+    return (KillCause.UNKNOWN_ORDER, f"{lost[0].ref} is lost") if lost else None
+
+
+def _unprotected_position(turn: Turn) -> tuple[KillCause, str] | None:
+    since = turn.state.unprotected_since
+    within = timedelta(seconds=turn.rules.execution.protect_within_seconds)
+    if since is None or turn.at - since <= within:
+        return None
+    return KillCause.UNPROTECTED_POSITION, f"no stop has been alive since {since.isoformat()}"
 
 
 def _unexpected_position(turn: Turn) -> tuple[KillCause, str] | None:

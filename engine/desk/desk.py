@@ -38,6 +38,7 @@ _ALWAYS: Final = datetime.min.replace(tzinfo=UTC)
 # Looked up once: an enumeration pays a call for each lookup, and this is asked on every bar.
 _SKIP: Final = Action.SKIP
 _TRADES: Final = Recording.TRADES
+_COOLDOWN_STEP: Final = STEP[Reason.COOLDOWN_ACTIVE]
 _new: Final = tuple.__new__
 
 _LOCKS = {KillState.KILLED: Reason.KILL_SWITCH_ACTIVE, KillState.HALTED: Reason.HALTED}
@@ -99,7 +100,7 @@ class Desk:
         if state.kill.is_killed:
             return None
         own = self._own_view(state, 1.0)
-        if own.words.keys() - {STEP[Reason.COOLDOWN_ACTIVE]}:
+        if any(step != _COOLDOWN_STEP for step in own.noes):
             return None
         return own.cooldown_ends_at or _ALWAYS
 

@@ -1,6 +1,6 @@
 """Finds the templates: every module of this folder that holds a `STRATEGY`, ordered by id."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -8,6 +8,7 @@ from types import ModuleType
 
 from engine import strategies
 from engine.errors import ContractError
+from engine.measures import per_rules
 from engine.rules import Rules
 from engine.strategies.protocol import Strategy, Veto
 
@@ -27,12 +28,17 @@ def templates(rules: Rules) -> tuple[Strategy, ...]:
 
 def template(template_id: str, rules: Rules) -> Strategy:
     """One entering template by its id; `ContractError` if there is none."""
-    by_id = {found.id: found for found in templates(rules)}
+    by_id = _by_id(rules)
     if template_id not in by_id:
         raise ContractError(
             f"expected a template of {sorted(by_id)}, got {template_id}; correct the id"
         )
     return by_id[template_id]
+
+
+@per_rules
+def _by_id(rules: Rules) -> Mapping[str, Strategy]:
+    return {found.id: found for found in templates(rules)}
 
 
 def vetoes() -> tuple[Veto, ...]:

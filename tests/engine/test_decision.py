@@ -486,7 +486,7 @@ def test_the_law_catches_a_memory_that_forgets_the_market() -> None:
 
 def test_the_law_catches_a_shortcut_that_forgets_the_desk() -> None:
     def hasty(bar: MarketRow, facts: OwnFacts) -> Decision:
-        return decide(bar, replace(own_view(facts, RULES), words={}), RULES)
+        return decide(bar, replace(own_view(facts, RULES), noes=()), RULES)
 
     halted = replace(CLEAR, lock=Reason.HALTED)
 
