@@ -111,6 +111,8 @@ class Books:
     def _follow(self, order: ClientOrder, report: OrderReported) -> None:
         """Bring an order's status up to what the exchange reported, and tell it."""
         match report.event:
+            case OrderEvent.PARTIALLY_FILLED if order.status.is_over:
+                self.outbox.tell_status(order, is_described=False)
             case OrderEvent.ACCEPTED | OrderEvent.PARTIALLY_FILLED:
                 is_new = order.status is Status.PENDING_SUBMIT
                 self._stand(order, is_held=report.text.startswith("held"))
@@ -134,8 +136,10 @@ class Books:
         order.status = Status.PRE_SUBMITTED if order.why_held else Status.SUBMITTED
 
     def _end(self, order: ClientOrder, status: Status, at: datetime, text: str = "") -> None:
+        """End an order; one that was cancelled may still turn out to be filled."""
         was_over = order.status.is_over
-        order.status, order.why_held, order.ended_at = status, "", at
+        if order.status is not status:
+            order.status, order.why_held, order.ended_at = status, "", at
         if status is Status.CANCELLED and not was_over:
             self.outbox.tell_error(order, 202, f"Order Canceled - reason:{text}")
         self.outbox.tell_status(order, is_described=not was_over)

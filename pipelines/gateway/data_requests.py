@@ -16,7 +16,7 @@ from pipelines.gateway.history import (
 )
 from pipelines.gateway.instruments import Wanted, details_message
 from pipelines.gateway.market import Switches, Trade
-from pipelines.gateway.order_terms import Refusal, not_found
+from pipelines.gateway.order_terms import Refusal, ambiguous, not_found
 from pipelines.gateway.tape import TapeBar
 from pipelines.gateway.told import MarketTold
 from pipelines.gateway.venue import Venue
@@ -176,6 +176,16 @@ def on_data_type(_: Venue, __: Client, fields: Fields) -> None:
     fields.integer()
 
 
+def refuse_disconnected(message: int, client: Client, fields: Fields) -> None:
+    """10182 for a request for data while IB is not reached."""
+    if message in {1, 50} or (message == 20 and client.version < 124):
+        fields.skip()
+    client.error(fields.integer(), 10182, "Failed to request live updates (disconnected).")
+
+
+LIVE_DATA: Final = frozenset({1, 20, 50, 97})
+"""Requests for data that need IB to be reached."""
+
 HANDLERS: Final[Mapping[int, Callable[[Venue, Client, Fields], None]]] = {
     1: on_market_data,
     2: on_cancel_feed,
@@ -196,8 +206,7 @@ def _refusal(venue: Venue, wanted: Wanted) -> Refusal | None:
     if not found:
         return not_found()
     if len(found) > 1:
-        text = f"The contract description specified for {wanted.symbol} is ambiguous."
-        return Refusal(200, text)
+        return ambiguous(wanted)
     if found[0].con_id != venue.listing.traded().con_id:
         return Refusal(354, "Requested market data is not subscribed.")
     return None

@@ -55,6 +55,7 @@ class OrderDesk:
         else:
             order = self._new_order(client_id, request, terms)
             if request.what_if:
+                order.status = Status.PRE_SUBMITTED
                 what_if = self._what_if(terms)
                 venue.books.outbox.listener(WhatIfTold(order=order, what_if=what_if))
                 return

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from engine.broker import OrderKind
 from engine.errors import OffGridPrice
 from engine.units import Side
-from pipelines.gateway.instruments import Future, Listing
+from pipelines.gateway.instruments import Future, Listing, Wanted
 from pipelines.gateway.order_request import OrderRequest
 from pipelines.gateway.times import LOGIN_ZONE, read_instant
 
@@ -53,6 +53,12 @@ def not_found() -> Refusal:
     return Refusal(200, "No security definition has been found for the request")
 
 
+def ambiguous(wanted: Wanted) -> Refusal:
+    """200: more than one listed month fits the description."""
+    name = wanted.symbol[:20]
+    return Refusal(200, f"The contract description specified for {name} is ambiguous.")
+
+
 def rejected(reason: str) -> Refusal:
     """201: the order is not taken, for a reason."""
     return Refusal(201, f"Order rejected - reason:{reason}")
@@ -68,9 +74,9 @@ def terms_of(
     if request.unsupported:
         return invalid(f"{request.unsupported} orders are not supported here")
     if request.account not in {"", account_id}:
-        return invalid(f"The account '{request.account}' is unknown")
+        return invalid(f"The account '{request.account[:40]}' is unknown")
     if request.action not in SIDES:
-        return invalid(f"Invalid side '{request.action}'")
+        return invalid(f"Invalid side '{request.action[:10]}'")
     if request.order_type not in KINDS:
         return Refusal(387, "Unsupported order type for this exchange and security type.")
     quantity = _quantity_of(request)
@@ -97,9 +103,7 @@ def _future_of(request: OrderRequest, listing: Listing) -> Future | Refusal:
     if not found:
         return not_found()
     if len(found) > 1:
-        return Refusal(
-            200, f"The contract description specified for {request.wanted.symbol} is ambiguous."
-        )
+        return ambiguous(request.wanted)
     if found[0].sec_type != "FUT":
         return rejected("The contract is not available for trading.")
     if found[0] != listing.traded():

@@ -142,6 +142,8 @@ class GatewayServer:
         """See `Audience.caught_up`."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_seconds
+        if self.subscribed.is_set() and not await self._is_followed(timeout_seconds):
+            return False
         while True:
             now = loop.time()
             waits = [client.pace.wait_seconds(now) for client in self._clients.values()]
@@ -155,6 +157,18 @@ class GatewayServer:
                 await asyncio.wait_for(self._progress.wait(), min(longest, deadline - now))
             except TimeoutError:
                 continue
+
+    async def _is_followed(self, timeout_seconds: float) -> bool:
+        """Whether any client follows the market; one that was lost is given time to come back."""
+        if any(client.feeds.by_id for client in self._clients.values()):
+            return True
+        self.subscribed.clear()
+        try:
+            await asyncio.wait_for(self.subscribed.wait(), timeout_seconds)
+        except TimeoutError:
+            self.subscribed.set()
+            return False
+        return True
 
     # ── Connections ─────────────────────────────────────────────────────────────────────────────
 
@@ -174,7 +188,8 @@ class GatewayServer:
                 self._receive(client, body)
         except BrokenFrame as error:
             LOG.warning("%s is dropped: %s", client or "a stranger", error)
-        except (OSError, TimeoutError, asyncio.IncompleteReadError):
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            # A cancel ends this task in any case; let through, asyncio would log it as a failure.
             LOG.debug("%s is gone", client or "a stranger")
         finally:
             self._writers.discard(writer)
@@ -208,6 +223,8 @@ class GatewayServer:
             elif self._is_lost and message in order_requests.CHANGES:
                 self._waiting.append((client, message, fields))
                 self._waiting = self._waiting[-UNTOLD_MAX:]
+            elif self._is_lost and message in data_requests.LIVE_DATA:
+                data_requests.refuse_disconnected(message, client, fields)
             else:
                 self._dispatch(client, message, fields)
         except BrokenFrame:
@@ -242,8 +259,10 @@ class GatewayServer:
         elif message in account.HANDLERS:
             account.HANDLERS[message](self.venue, client, fields)
         elif message in data_requests.HANDLERS:
+            had_feeds = bool(client.feeds.by_id)
             data_requests.HANDLERS[message](self.venue, client, fields)
-            if client.feeds.by_id:
+            if client.feeds.by_id and not had_feeds:
+                client.pace.told_bar()  # More subscriptions follow: it says when it is ready.
                 self.subscribed.set()
         else:
             answer_unserved(client, message, fields)

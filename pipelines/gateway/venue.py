@@ -52,8 +52,8 @@ class Venue:
 
     def on_five_second_bar(self, bar: TapeBar) -> None:
         """Let a closed bar trade at the exchange, then tell it."""
-        self.books.take(self.exchange.on_bar(bar))
         self.mark_ticks = bar.close_ticks
+        self.books.take(self.exchange.on_bar(bar))
         if bar.bid_ticks is not None or bar.ask_ticks is not None:
             self.quote = Quote(bar.closes_at, bar.bid_ticks, bar.ask_ticks)
         self._let_time_pass()

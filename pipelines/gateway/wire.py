@@ -27,7 +27,7 @@ UNSET_NUMBER: Final = "1.7976931348623157E308"
 
 _PREFIX: Final = struct.Struct(">I")
 _HELLO: Final = re.compile(r"v(\d{1,4})(?:\.\.(\d{1,4}))?(?: .*)?", re.ASCII)
-_INTEGER: Final = re.compile(r"-?\d{1,18}", re.ASCII)
+_INTEGER: Final = re.compile(r"-?\d{1,19}", re.ASCII)
 _NUMBER: Final = re.compile(r"-?\d{1,309}(\.\d{0,40})?([eE][+-]?\d{1,3})?", re.ASCII)
 _UNSET_INTEGERS: Final = {2**31 - 1, 2**63 - 1}
 

@@ -1,14 +1,15 @@
 """A market moved by hand, a gateway over it, and clients, all in one event loop."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
 from exchange_tables import MES, settings
-from ib_insync import IB, Future
+from ib_insync import IB, Contract, Future, Order
+from ib_insync import Trade as IbTrade
 
 from engine.calendar import Session
 from engine.instrument import Instrument
@@ -140,3 +141,50 @@ async def until(is_so: Callable[[], bool], changes: object, seconds: float = 5) 
 
 def mes() -> Future:
     return Future("MES", "202403", "CME")
+
+
+class Desk:
+    """A connected ib_insync with the traded month qualified, and all errors it was told."""
+
+    def __init__(self, gateway: HandFedGateway, ib: IB, contract: Contract) -> None:
+        self.gateway = gateway
+        self.ib = ib
+        self.contract = contract
+        self.errors: list[tuple[int, int]] = []
+        ib.errorEvent += lambda request_id, code, *_: self.errors.append((request_id, code))
+
+    async def place(self, action: str, kind: str, price: float = 0, **words: object) -> IbTrade:
+        """Place a GTC order of one lot, unless told otherwise, and hear what comes of it."""
+        order = Order(action=action, orderType=kind, totalQuantity=1, tif="GTC")
+        if kind in {"LMT", "STP"}:
+            setattr(order, "lmtPrice" if kind == "LMT" else "auxPrice", price)
+        for name, value in words.items():
+            setattr(order, name, value)
+        trade = self.ib.placeOrder(self.contract, order)
+        await self.settle()
+        return trade
+
+    async def settle(self) -> None:
+        """Hear everything that was told so far: the answer to a question comes behind it."""
+        await self.ib.reqCurrentTimeAsync()
+
+    @property
+    def statuses(self) -> dict[str, str]:
+        """Status by orderRef as the client believes it."""
+        return {trade.order.orderRef: trade.orderStatus.status for trade in self.ib.trades()}
+
+
+def play(
+    scene: Callable[[Desk], Awaitable[None]], *, margin_usd: int = 2000, equity_usd: int = 10_000
+) -> None:
+    """Run a scene with a gateway that has seen one bar and one client."""
+
+    async def run() -> None:
+        async with opened(margin_usd=margin_usd, equity_usd=equity_usd) as gateway:
+            gateway.bar(0, 1, -1, 0)
+            ib = await gateway.connect()
+            (contract,) = await ib.qualifyContractsAsync(mes())
+            await scene(Desk(gateway, ib, contract))
+            ib.disconnect()
+
+    asyncio.run(run())

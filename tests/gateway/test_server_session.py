@@ -59,7 +59,7 @@ def test_an_unmodified_client_lives_through_a_whole_session() -> None:
             assert [(p.position, p.avgCost) for p in ib.positions()] == [(1.0, 25_000.62)]
 
             gateway.bar(0, 9, 0, 9)
-            await until(lambda: stop.isDone(), ib.updateEvent)
+            await until(stop.isDone, ib.updateEvent)
             assert (target.orderStatus.status, stop.orderStatus.status) == ("Filled", "Cancelled")
             opened_by, closed_by = (fill.commissionReport for fill in ib.fills())
             assert (opened_by.commission, closed_by.commission) == (0.62, 0.62)
