@@ -49,7 +49,7 @@ def _execution(row: Row) -> str:
         found.append(f"{row['rejects']} of its orders {was} refused")
     if row["unprotected_seconds"] > 1:
         found.append(f"it had no stop for {row['unprotected_seconds']:.0f} s")
-    otherwise = "won" if row["counterfactual_ticks"] > 0 else "lost"
+    otherwise = "lost" if row["net_usd"] > 0 else "won"
     said = " and ".join(found)
     return f"{said[0].upper()}{said[1:]}; as planned it would have {otherwise}."
 
@@ -71,7 +71,7 @@ def _win(row: Row) -> str:
 def _shift(row: Row) -> str:
     return (
         f"The market turned from {row['regime']} to {row['regime_at_exit']} and the belief fell to "
-        f"{row['belief_least']:.2f} before the exit."
+        f"{row['belief_least']:.3f} before the exit."
     )
 
 

@@ -13,7 +13,8 @@ from engine.broker import OrderEvent, OrderReported
 from engine.learning.attribution import ATTRIBUTION_COLUMNS, Cause, attribution
 from engine.learning.luck import PEER_COLUMNS
 from engine.outcomes import OUTCOME_COLUMNS
-from engine.trade import ExitKind
+from engine.trade import ExitKind, StopMoved
+from engine.units import DecisionId
 
 LEAD = [FLAT] * 10
 """The bars up to the decision; the trade is opened in the one after them, bar 10."""
@@ -97,12 +98,30 @@ def test_a_loss_that_price_never_agreed_with_is_a_wrong_model() -> None:
     assert row["verdict"].startswith("K1 long lost $11.24 (-1.12 R): wrong model.")
 
 
-def test_a_win_that_slippage_made_of_a_loss_is_one_of_execution() -> None:
-    slipped = stopped(market(*SLIDE), price_ticks=STOP - 2)
+def protected(price_ticks: int) -> Night:
+    """Stopped where the stop had been moved to, three ticks in profit, or less well than there."""
+    moved = StopMoved(
+        at=at(12),
+        decision_id=DecisionId("MES-1440"),
+        from_ticks=STOP,
+        to_ticks=PRICE + 3,
+        cause="profit_protection",
+    )
+    night = Night(market(*SLIDE)).planned().filled(10.004, "entry", 1, PRICE).told(moved)
+    return night.filled(12.5, "stop", -1, price_ticks)
 
-    assert cause_of(slipped, outcome(ticks_net=11)) == "A8"
-    assert cause_of(slipped, outcome(ticks_net=-9)) == "A1"
-    assert cause_of(stopped(market(*SLIDE), price_ticks=STOP - 1), outcome(ticks_net=11)) == "A1"
+
+@pytest.mark.parametrize(("price_ticks", "cause"), [(PRICE + 2, "A0"), (PRICE, "A8")])
+def test_slippage_is_to_blame_if_at_mid_the_trade_would_have_won(
+    price_ticks: int, cause: str
+) -> None:
+    assert cause_of(protected(price_ticks)) == cause
+
+
+def test_slippage_that_only_made_a_loss_larger_is_not_to_blame() -> None:
+    slipped = stopped(market(*SLIDE), price_ticks=STOP - 3)
+
+    assert cause_of(slipped, outcome(ticks_net=11)) == "A1"
 
 
 def test_a_refused_order_is_to_blame_only_if_the_plan_would_have_ended_otherwise() -> None:
