@@ -49,13 +49,19 @@ class SessionConfig(dg.Config):
     )
 
 
-@dg.asset(
-    group_name="trading_session",
-    description="One session played bar by bar through the desk at a broker, with everything it "
-    "did and did not do in a hash-chained journal.",
-    kinds={"python", "sqlite"},
-    owners=list(OWNERS),
-    deps=[session_context],
+@dg.multi_asset(
+    name="play_session",  # The job is called trading_session, and Dagster wants names only once.
+    specs=[
+        dg.AssetSpec(
+            "trading_session",
+            group_name="trading_session",
+            description="One session played bar by bar through the desk at a broker, with "
+            "everything it did and did not do in a hash-chained journal.",
+            kinds={"python", "sqlite"},
+            owners=list(OWNERS),
+            deps=[session_context],
+        )
+    ],
     partitions_def=SESSIONS,
 )
 def trading_session(

@@ -16,6 +16,7 @@ from assets import (
     trading_session,
 )
 from pipelines.jobs import JOBS
+from pipelines.operator_jobs import OPERATOR_JOBS
 from pipelines.schedules import market_day_schedule, preopen_schedule
 from pipelines.sensors import SENSORS
 from pipelines.tables_io import DeskTables, MarketTables
@@ -41,7 +42,7 @@ def definitions_for(wiring: Wiring) -> dg.Definitions:
     return dg.Definitions(
         assets=dg.load_assets_from_modules(STAGES),
         asset_checks=dg.load_asset_checks_from_modules(STAGES),
-        jobs=JOBS,
+        jobs=[*JOBS, *OPERATOR_JOBS],
         schedules=[market_day_schedule, preopen_schedule],
         sensors=SENSORS,
         executor=dg.in_process_executor,

@@ -19,7 +19,7 @@ SESSION_STAGES: Final = ("trading_session", "decisions", "executions", "publishe
 RUN_SECONDS_MAX: Final = 8 * 3600.0
 """Ten minutes before a full day's open to well after its close; the sensor's bound is tighter."""
 
-TRADED: Final = {"ops": {"trading_session": {"config": {"is_rehearsal": False}}}}
+TRADED: Final = {"ops": {"play_session": {"config": {"is_rehearsal": False}}}}
 """Run configuration under which the session is traded and not rehearsed."""
 
 IN_PROCESS: Final = dg.in_process_executor

@@ -129,7 +129,7 @@ def _run(
     config: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
     if equity is not None:
         wanted = {"config": {"equity_usd": equity}}
-        config["ops"] = {"trading_session": wanted}
+        config["ops"] = {"play_session": wanted}
     steps = len(definition.nodes)
     folder = dagster_home_of(wiring.settings.home)
     with dg.DagsterInstance.from_config(str(folder)) as instance:

@@ -82,7 +82,7 @@ def test_a_rehearsal_tells_its_story_pictures_first(damaged: Lineage) -> None:
 
 
 def test_the_account_of_a_rehearsal_is_part_of_its_configuration(damaged: Lineage) -> None:
-    config = {"ops": {"trading_session": {"config": {"equity_usd": 2_500.0}}}}
+    config = {"ops": {"play_session": {"config": {"equity_usd": 2_500.0}}}}
 
     result = damaged.run("rehearse_session", LAST_DAY, config=config)
 

@@ -176,7 +176,7 @@ def test_a_green_morning_launches_the_session_once(morning: Morning) -> None:
     assert isinstance(again, dg.RunRequest)
     assert first.run_key == again.run_key == f"{DAY} attempt 1"
     assert first.partition_key == DAY
-    assert first.run_config == {"ops": {"trading_session": {"config": {"is_rehearsal": False}}}}
+    assert first.run_config == {"ops": {"play_session": {"config": {"is_rehearsal": False}}}}
     assert first.tags["credence/session"] == DAY
     assert first.tags["dagster/max_runtime"] == str((6 * 60 + 40 + 15) * 60)
 
@@ -185,7 +185,7 @@ def test_a_crash_is_tried_again_with_the_same_configuration_and_three_are_enough
     morning: Morning,
 ) -> None:
     morning.preopen()
-    config = {"ops": {"trading_session": {"config": {"is_rehearsal": False}}}}
+    config = {"ops": {"play_session": {"config": {"is_rehearsal": False}}}}
     morning.attempt(dg.DagsterRunStatus.FAILURE, config)
 
     second = morning.at("10:00").launch()
@@ -270,9 +270,7 @@ def test_a_session_by_hand_holds_the_desk(morning: Morning) -> None:
 def test_real_money_is_launched_by_a_person_first(morning: Morning) -> None:
     morning.mode = "live"
     morning.preopen()
-    config = {
-        "ops": {"trading_session": {"config": {"is_rehearsal": False, "confirm_account": "U1"}}}
-    }
+    config = {"ops": {"play_session": {"config": {"is_rehearsal": False, "confirm_account": "U1"}}}}
 
     first = morning.at("09:20").launch()
     morning.attempt(dg.DagsterRunStatus.FAILURE, config)

@@ -130,7 +130,7 @@ def worked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worked]:
     with desk_up(tmp_path_factory.mktemp("ui") / "home") as desk:
         desk.wait_for("Credence is at")
         market_day = launch(desk, "market_day", RANGE)
-        config = {"ops": {"trading_session": {"config": {"equity_usd": 10_000.0}}}}
+        config = {"ops": {"play_session": {"config": {"equity_usd": 10_000.0}}}}
         rehearsal = launch(desk, "rehearse_session", {"dagster/partition": LAST}, config=config)
         yield Worked(desk, market_day, rehearsal)
 
