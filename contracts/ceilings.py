@@ -234,6 +234,7 @@ LEARNING: Final = {
     "learning.calibration.resamples": _range(100, 10_000),
     "learning.calibration.confidence": _range("0.50", "0.999"),
     "learning.calibration.sessions_min": _range(5, 1_000),
+    "learning.calibration.sessions_max": _range(20, 1_000),
     "learning.calibration.refit_sessions": _range(1, 250),
     "learning.calibration.knots_max": _range(2, 50),
     "learning.evolution.weight_step": _ceiling("0.001", "0.05"),

@@ -211,6 +211,12 @@ def _check_learning(learning: LearningRules) -> None:
         ("reliability.modifier_throttled", trust.modifier_throttled),
         ("reliability.modifier_throttled_hard", trust.modifier_throttled_hard),
     )
+    compared = learning.calibration
+    _check_rising(
+        "learning",
+        ("calibration.sessions_min", compared.sessions_min),
+        ("calibration.sessions_max", compared.sessions_max),
+    )
     for key in ("throttle_from", "expectancy_from", "win_rate_from", "losses_in_a_row"):
         if getattr(trust, key) > trust.window:
             raise contradiction("learning", f"reliability.{key}", "at most reliability.window")

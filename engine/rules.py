@@ -335,6 +335,7 @@ class CalibrationRules:
     resamples: int
     confidence: float
     sessions_min: int
+    sessions_max: int
     refit_sessions: int
     knots_max: int
 

@@ -12,6 +12,7 @@ from contracts.schemas.candidates import candidates
 from contracts.schemas.context import CONTEXT
 from contracts.schemas.decisions import DECISIONS, EXECUTIONS
 from contracts.schemas.events import EVENTS
+from contracts.schemas.learning import calibration, learning_state
 from contracts.schemas.outcomes import outcomes
 from contracts.schemas.quality import QUALITY
 from contracts.schemas.signals import SIGNAL_ROWS
@@ -45,6 +46,8 @@ _TABLES: Final[Mapping[str, Callable[[], Table]]] = {
     "executions": lambda: EXECUTIONS,
     "trades": trades,
     "attribution": attribution,
+    "learning_state": learning_state,
+    "calibration": calibration,
     "events": lambda: EVENTS,
 }
 
@@ -54,7 +57,10 @@ TABLES: Final = tuple(_TABLES)
 MARKET_TABLES: Final = TABLES[:8]
 """Stored as Parquet, one file per symbol and session."""
 
-DESK_TABLES: Final = ("decisions", "executions", "trades", "attribution")
+DESK_TABLES: Final = (
+    *("decisions", "executions"),
+    *("trades", "attribution", "learning_state", "calibration"),
+)
 """Stored in the warehouse."""
 
 JOURNAL_TABLES: Final = ("events",)

@@ -85,9 +85,9 @@ def text(
     )
 
 
-def flag(name: str, meaning: str) -> Column:
-    """True or false, never unknown."""
-    return Column(name=name, dtype=pl.Boolean(), unit="true or false", meaning=meaning)
+def flag(name: str, meaning: str, *, null: str = NEVER) -> Column:
+    """True or false."""
+    return Column(name=name, dtype=pl.Boolean(), unit="true or false", meaning=meaning, null=null)
 
 
 def side(meaning: str, *, null: str = NEVER, name: str = "side") -> Column:

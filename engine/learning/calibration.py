@@ -82,6 +82,7 @@ class Calibration:
     outcomes: int
     sessions: int
     base_rate: float
+    p_win_mean: float
     brier: Estimate
     brier_base: float
     calibration_error: Estimate
@@ -117,10 +118,15 @@ def belief_map(beliefs: Floats, wins: Floats, knots_max: int) -> BeliefMap:
     and no single lucky one at the edge makes a certainty.
     """
     order = np.argsort(beliefs, kind="stable")
-    groups = [group for group in np.array_split(order, knots_max) if group.size]
-    at = np.array([beliefs[group].mean() for group in groups])
-    rate = np.array([wins[group].mean() for group in groups])
-    weight = np.array([group.size for group in groups], dtype=np.float64)
+    return _fitted(beliefs[order], wins[order], knots_max)
+
+
+def _fitted(beliefs: Floats, wins: Floats, knots_max: int) -> BeliefMap:
+    """The map of beliefs that rise already."""
+    cuts = np.unique(np.linspace(0, beliefs.size, knots_max + 1).astype(np.int64))
+    weight = np.diff(cuts).astype(np.float64)
+    at = np.add.reduceat(beliefs, cuts[:-1]) / weight
+    rate = np.add.reduceat(wins, cuts[:-1]) / weight
     rising = isotonic_regression(rate, weights=weight).x
     known, first = np.unique(at, return_index=True)
     return BeliefMap(
@@ -159,6 +165,7 @@ def _calibration(
         outcomes=len(wins),
         sessions=sums.sessions,
         base_rate=float(wins.mean()),
+        p_win_mean=float(p_win.mean()),
         brier=_estimate(sums.brier(), sums.brier(draws), rules),
         brier_base=float(np.mean((wins.mean() - wins) ** 2)),
         calibration_error=_estimate(sums.error(), sums.error(draws), rules),
@@ -260,10 +267,11 @@ def _ahead(
     over draws of the sessions ahead, lies above zero.
     """
     starts = np.searchsorted(sessions, np.arange(sessions[-1] + 2))
+    order = np.argsort(beliefs, kind="stable")
     advantage, scored = [], []
     for first in range(rules.sessions_min, int(sessions[-1]) + 1, rules.refit_sessions):
-        past = slice(0, starts[first])
-        fitted = belief_map(beliefs[past], wins[past], rules.knots_max)
+        past = order[order < starts[first]]
+        fitted = _fitted(beliefs[past], wins[past], rules.knots_max)
         base = wins[past].mean()
         for session in range(first, min(first + rules.refit_sessions, int(sessions[-1]) + 1)):
             now = slice(starts[session], starts[session + 1])

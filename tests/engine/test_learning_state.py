@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from replay_market import RULES
 
+from contracts.schemas import columns_of, validate
 from engine.errors import MissingContext
 from engine.learning.learning_state import (
     LEARNING_COLUMNS,
@@ -78,7 +79,8 @@ def own(state: pl.DataFrame, template: str = "K1") -> dict[str, Any]:
 def test_the_first_night_has_a_row_of_every_template_even_without_a_trade() -> None:
     state = night(NOTHING, 0, trades(0), shadows(0)).state
 
-    assert dict(state.schema) == LEARNING_COLUMNS
+    assert dict(state.schema) == LEARNING_COLUMNS == columns_of("learning_state")
+    assert validate("learning_state", state).equals(state)
     assert state["template"].to_list() == ["K1", "K2", "K3", "K4"]
     assert set(state["trust"]) == {"active"}
     assert {each.modifier for each in standings(state, RULES).values()} == {1.0}
@@ -125,6 +127,7 @@ def test_shadow_trades_of_the_session_that_quarantined_do_not_count() -> None:
 def test_cells_say_where_results_came_from() -> None:
     state = night(NOTHING, 0, trades(0, 1.0, -1.0, 2.0), shadows(0)).state
 
+    assert validate("learning_state", state).equals(state)
     cells = state.filter(pl.col("regime").is_not_null()).select(
         "template", "regime", "phase", "results", "wins", "trust"
     )
