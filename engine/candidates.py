@@ -24,6 +24,7 @@ from engine.gates import (
 )
 from engine.ladder import LADDER, PASSED, Reason
 from engine.measures import Stage, add_stage, per_rules, stage
+from engine.plans import largest, least
 from engine.rules import Rules, TemplateRules
 from engine.scores import (
     bar_theta,
@@ -212,7 +213,7 @@ def _side(name: str) -> pl.Expr:
 def _has_conflict(names: list[str]) -> pl.Expr:
     """Do setups of opposite sides meet on this bar?"""
     sides = [pl.col(f"{name}_side") for name in names]
-    return (pl.max_horizontal(sides) > 0) & (pl.min_horizontal(sides) < 0)
+    return (largest(*sides) > 0) & (least(*sides) < 0)
 
 
 def _bar_gates(rules: Rules) -> tuple[pl.Expr, ...]:
@@ -261,9 +262,9 @@ def _market_step(names: list[str]) -> pl.Expr:
     """
     steps = [pl.col(f"_{name}_step") for name in names]
     of_setups = [pl.when(f"_{name}_is_setup").then(f"_{name}_step") for name in names]
-    furthest = pl.when("has_setup").then(pl.max_horizontal(of_setups))
+    furthest = pl.when("has_setup").then(largest(*of_setups))
     own = pl.col("_bar_step")
-    return pl.when(own < PASSED).then(own).otherwise(furthest.otherwise(pl.max_horizontal(steps)))
+    return pl.when(own < PASSED).then(own).otherwise(furthest.otherwise(largest(*steps)))
 
 
 def _setup(name: str) -> list[pl.Expr]:

@@ -15,6 +15,7 @@ import polars as pl
 from engine.gates import decided_minute, step_of
 from engine.ladder import LADDER, PASSED, Reason
 from engine.measures import Passes
+from engine.plans import least
 from engine.rules import Rules, TemplateRules
 from engine.units import Side
 from engine.wording import CLOCKS, idea, side_name
@@ -87,8 +88,8 @@ def need_passes(rules: Rules) -> Passes:
         ),
         (
             _until().alias("_until"),
-            pl.min_horizontal(shorts).alias("_least_short"),
-            pl.min_horizontal(misses).alias("_least_miss"),
+            least(*map(pl.col, shorts)).alias("_least_short"),
+            least(*map(pl.col, misses)).alias("_least_miss"),
         ),
         (
             _index_of(shorts, "_least_short").alias("_best"),

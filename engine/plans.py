@@ -6,6 +6,7 @@ same columns, so a plan resolves them once and is then run on one frame after an
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import reduce
 from itertools import chain
 from typing import Final
 
@@ -14,6 +15,8 @@ from polars.io.plugins import register_io_source
 
 _AS_WRITTEN: Final = pl.QueryOptFlags.none()
 """The steps are written in the shape in which they are to run; looking for a better one costs."""
+
+_FILLER: Final = pl.lit(0, dtype=pl.Int8)
 
 
 class Plan:
@@ -80,8 +83,22 @@ class PlanShelf:
 def in_turn(query: pl.LazyFrame, *many: Iterable[Iterable[pl.Expr]]) -> pl.LazyFrame:
     """The query with the columns of every pass, one expression after the other.
 
-    For the bars of one session: handing them to threads takes longer than computing them.
+    For the bars of one session: handing them to threads takes longer than computing them. Polars
+    does so inside the expressions of a pass with fewer of them than it has threads, so each pass is
+    filled up.
     """
     for expressions in chain.from_iterable(many):
-        query = query.with_columns_seq(expressions)
+        named = list(expressions)
+        missing = range(len(named), pl.thread_pool_size())
+        query = query.with_columns_seq(*named, *(_FILLER.alias(f"_{nth}") for nth in missing))
     return query
+
+
+def largest(*columns: pl.Expr) -> pl.Expr:
+    """`pl.max_horizontal`, two at a time: three or more Polars hands to threads."""
+    return reduce(pl.max_horizontal, columns)
+
+
+def least(*columns: pl.Expr) -> pl.Expr:
+    """`pl.min_horizontal`, two at a time."""
+    return reduce(pl.min_horizontal, columns)

@@ -4,7 +4,7 @@ shocks.
 
 from datetime import timedelta
 from functools import reduce
-from operator import and_
+from operator import add, and_
 from typing import Final
 
 import polars as pl
@@ -56,9 +56,12 @@ def add_quality(frame: pl.DataFrame, rules: Rules) -> pl.DataFrame:
 @per_rules
 def quality_passes(rules: Rules, within: Within) -> Passes:
     """The passes of the computation; each reads only columns of the passes before it."""
-    bits = pl.sum_horizontal(
-        pl.when(holds).then(1 << place)
-        for place, holds in enumerate(event_conditions(rules).values())
+    bits = reduce(
+        add,
+        (
+            pl.when(holds).then(1 << place).otherwise(0)
+            for place, holds in enumerate(event_conditions(rules).values())
+        ),
     )
     names, scores = _tables(rules.data)
     measures = side_by_side(

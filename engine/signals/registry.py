@@ -48,7 +48,8 @@ class Signal:
 
     def expression(self, rules: Rules) -> pl.Expr:
         """The signal as a Float64 column under its name, inside its declared range."""
-        return self.body(rules).cast(pl.Float64).clip(self.low, self.high).alias(self.name)
+        low, high = float(self.low), float(self.high)
+        return self.body(rules).cast(pl.Float64).clip(low, high).alias(self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

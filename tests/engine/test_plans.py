@@ -6,7 +6,7 @@ from queue import SimpleQueue
 import polars as pl
 import pytest
 
-from engine.plans import Plan, PlanShelf, in_turn
+from engine.plans import Plan, PlanShelf, in_turn, largest, least
 
 SCHEMA = pl.Schema({"price": pl.Int32()})
 PASSES = (
@@ -80,3 +80,12 @@ def test_a_run_that_failed_leaves_nothing_behind_for_the_next():
         shelf.run(pl.DataFrame({"volume": [1]}))
 
     assert shelf.run(prices(5))["so_far"].to_list() == [5]
+
+
+def test_the_largest_and_least_of_columns_skip_what_is_unknown():
+    frame = pl.DataFrame({"a": [1, None, None], "b": [3, 2, None], "c": [2, None, None]})
+    columns = [pl.col(name) for name in "abc"]
+
+    found = frame.select(largest(*columns).alias("largest"), least(*columns).alias("least"))
+
+    assert found.rows() == [(3, 1), (2, 2), (None, None)]
