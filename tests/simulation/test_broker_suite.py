@@ -1,10 +1,12 @@
 """What the desk may expect of every broker: one suite of behaviours, run against each adapter."""
 
+import os
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Protocol
 
 import pytest
+from brokers.gateway_bench import GatewayBench
 from exchange_tables import (
     ENTRY,
     FEE,
@@ -43,8 +45,10 @@ from engine.exchange import Exchange
 from engine.orders import OrderState, next_state
 from engine.units import OrderRef, Side
 from pipelines.brokers.dispatch import carry_out, take_stock
+from pipelines.brokers.ibkr import Library
 from pipelines.brokers.simulated import SimulatedBroker
 
+IBKR_LIBRARY = Library(os.environ.get("CREDENCE_TEST_IBKR_LIBRARY", Library.IB_INSYNC))
 PROTECTION_STOP, PROTECTION_TARGET = OrderRef("p/stop"), OrderRef("p/target")
 
 
@@ -89,7 +93,11 @@ class SimulatedBench:
         return
 
 
-ADAPTERS: dict[str, Callable[[], Bench]] = {"simulated": SimulatedBench}
+ADAPTERS: dict[str, Callable[[], Bench]] = {
+    "simulated": SimulatedBench,
+    "ibkr": lambda: GatewayBench(IBKR_LIBRARY),
+}
+"""The adapter for IBKR runs over a loopback socket, in this environment with `ib_insync`."""
 
 
 @pytest.fixture(params=sorted(ADAPTERS))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
@@ -25,7 +26,7 @@ from engine.broker import (
     WorkingOrder,
 )
 from engine.calendar import Session
-from engine.errors import BrokerMismatch, BrokerTimeout
+from engine.errors import BrokerMismatch, BrokerTimeout, BrokerUnreachable, RetryLater
 from engine.rules import Rules
 from engine.units import OrderRef
 from pipelines.brokers.ibkr.front_month import traded_contract
@@ -34,7 +35,7 @@ from pipelines.brokers.ibkr.inbox import Inbox
 from pipelines.brokers.ibkr.known_orders import KnownOrders
 from pipelines.brokers.ibkr.link import Link
 from pipelines.brokers.ibkr.loop_thread import LoopThread
-from pipelines.brokers.ibkr.market_clock import MarketClock
+from pipelines.brokers.ibkr.market_clock import ClockKind, MarketClock
 from pipelines.brokers.ibkr.market_watch import MarketWatch, backfilled
 from pipelines.brokers.ibkr.messages import (
     CommissionTold,
@@ -86,6 +87,8 @@ class IbkrBroker:
         self._thread = LoopThread(f"ibkr-{settings.client_id}")
         self._watching: asyncio.Task[None] | None = None
         self._is_fetching = False
+        self._is_looking = False
+        self._must_look_again = False
 
     # ── The connection ──────────────────────────────────────────────────────────────────────────
 
@@ -121,19 +124,19 @@ class IbkrBroker:
     # ── Questions ───────────────────────────────────────────────────────────────────────────────
 
     def account(self) -> AccountReported:
-        return self._call(self._questions.account(), "account")
+        return self._ask(self._questions.account(), "account")
 
     def positions(self) -> Sequence[PositionReported]:
-        return self._call(self._questions.position_reports(), "positions")
+        return self._ask(self._questions.position_reports(), "positions")
 
     def open_orders(self) -> Sequence[WorkingOrder]:
-        return [order for _, order in self._call(self._questions.open_orders(), "open orders")]
+        return [order for _, order in self._ask(self._questions.open_orders(), "open orders")]
 
     def executions(self, since: datetime) -> Sequence[ExecutionReported]:
-        return self._call(self._questions.executions(since), "executions")
+        return self._ask(self._questions.executions(since), "executions")
 
     def completed_orders(self) -> Sequence[CompletedOrder]:
-        return self._call(self._questions.completed_orders(), "completed orders")
+        return self._ask(self._questions.completed_orders(), "completed orders")
 
     # ── Orders ──────────────────────────────────────────────────────────────────────────────────
 
@@ -157,11 +160,11 @@ class IbkrBroker:
     # ── The market, and what is told ────────────────────────────────────────────────────────────
 
     def subscribe(self, symbol: str) -> None:
-        self._call(self._subscribe(symbol), "subscribe")
+        self._ask(self._subscribe(symbol), "subscribe")
 
     def bars(self, symbol: str, since: datetime) -> Sequence[BarReported]:
         seconds = self.settings.patience.history_seconds
-        return self._call(self._bars(symbol, since), "bars", seconds + 1)
+        return self._ask(self._bars(symbol, since), "bars", seconds + 1)
 
     def reports(self) -> Sequence[BrokerReport]:
         return self._inbox.take_broker_reports()
@@ -174,7 +177,7 @@ class IbkrBroker:
 
     def caught_up(self) -> None:
         if self._inbox.settle():  # A quote calls for nothing, and IB limits what we may ask.
-            self._thread.soon(self._ask_time())
+            self._thread.soon(self._say_caught_up())
 
     # ── Inside the loop ─────────────────────────────────────────────────────────────────────────
 
@@ -188,13 +191,34 @@ class IbkrBroker:
             self._watching.cancel()
         await self._link.close()
 
-    async def _ask_time(self) -> None:
-        self._link.ask_time()
+    async def _say_caught_up(self) -> None:
+        """Ask for the time, which a simulated gateway takes for the word that it may go on.
+
+        There a question goes before it: what the gateway had sent meanwhile comes before its
+        answer, and if that is still to be read, the reader will say again that it has caught up.
+        """
+        if self._clock.kind is ClockKind.LOCAL:
+            self._link.ask_time()
+            return
+        self._must_look_again = True
+        if self._is_looking:
+            return
+        self._is_looking = True
+        try:
+            while self._must_look_again:
+                self._must_look_again = False
+                with suppress(RetryLater):  # A gateway that does not answer does not go on either.
+                    await self._questions.open_orders()
+        finally:
+            self._is_looking = False
+        if self._inbox.is_settled:
+            self._link.ask_time()
 
     async def _read_in(self) -> None:
         """After each connect and restoration: the contract, the clock, and the subscriptions."""
         self._link.ask_time()
         held = await self._questions.positions()
+        self._positions.learn(held)
         listed = await self._questions.contracts()
         symbol = self._rules.instrument.symbol
         held_id = next((p.con_id for p in held if p.symbol == symbol), None)
@@ -258,8 +282,8 @@ class IbkrBroker:
             case ErrorTold() if self._orders.find(message.request_id) is not None:
                 self._tell(self._orders.on_error(message, now))
             case PositionTold() if message.account == self._link.account:
-                is_answer = self._link.is_reading_in or self._questions.is_asking_positions
-                self._tell(self._positions.on_position(message, now, is_answer=is_answer))
+                if not self._link.is_reading_in:
+                    self._tell(self._positions.on_position(message, now))
             case _:
                 self._market.on_message(message)
         if self._orders.is_short_of_fills and self._link.is_up and not self._is_fetching:
@@ -294,17 +318,29 @@ class IbkrBroker:
         session = session_on(instant.date(), rules)
         return session if session.opens_at <= instant < session.closes_at else None
 
+    async def _once_up(self, work: Coroutine[Any, Any, Answer]) -> Answer:
+        """The work, unless there is nobody to do it with."""
+        try:
+            self._link.demand_up()
+        except BrokerUnreachable:
+            work.close()
+            raise
+        return await work
+
     # ── From the outside into the loop ──────────────────────────────────────────────────────────
 
-    def _call(
+    def _call(self, work: Coroutine[Any, Any, Answer], what: str, seconds: float) -> Answer:
+        return self._thread.call(work, seconds, what)
+
+    def _ask(
         self, work: Coroutine[Any, Any, Answer], what: str, seconds: float | None = None
     ) -> Answer:
         bound = WAITS_AT_MOST * self.settings.patience.query_seconds + 1
-        return self._thread.call(work, bound if seconds is None else seconds, what)
+        return self._call(self._once_up(work), what, bound if seconds is None else seconds)
 
     def _send(self, work: Coroutine[Any, Any, None], what: str, refs: Sequence[OrderRef]) -> None:
         try:
-            self._call(work, what)
+            self._ask(work, what)
         except BrokerTimeout as error:
             self._thread.soon(self._lose(refs, f"{what}: {error}"))
             raise

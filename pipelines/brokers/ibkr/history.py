@@ -59,10 +59,10 @@ class History:
         for _ in range(TRIES_MAX):
             await self._wait_turn(contract, f"{since} {until}", deadline)
             try:
-                bars = await asyncio.wait_for(
-                    self._request(contract, since, until, regular_hours_only=regular_hours_only),
-                    max(0.0, deadline - time.monotonic()),
-                )
+                async with asyncio.timeout(deadline - time.monotonic()):
+                    bars = await self._request(
+                        contract, since, until, regular_hours_only=regular_hours_only
+                    )
             except TimeoutError:
                 break
             except request_error(self._link.settings.library) as error:

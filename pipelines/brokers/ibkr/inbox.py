@@ -87,6 +87,13 @@ class Inbox:
             owed, self._is_owed = self._is_owed, False
             return owed
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing but quotes is unread, and `settle` was called for all that was taken."""
+        with self._arrived:
+            is_read = all(isinstance(report, QuoteReported) for report in self._reports)
+            return is_read and not self._is_owed
+
     def wait(self, timeout_seconds: float) -> bool:
         """Return when something can be read, or False when the time is over."""
         with self._arrived:

@@ -7,7 +7,7 @@ that is late, doubled or out of order moves nothing back and is not told.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from engine.broker import (
@@ -33,6 +33,8 @@ from pipelines.brokers.ibkr.order_terms import OrderTerms, TimeInForce
 
 WORKING: Final = frozenset({"PreSubmitted", "Submitted"})
 ENDED: Final = frozenset({"Cancelled", "ApiCancelled"})
+CLOCK_LAG: Final = timedelta(seconds=5)
+"""How far our clock may be behind the broker's: the bar that ends a life is told after its end."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -248,7 +250,8 @@ class KnownOrders:
             why = order.refusal or f"its entry was refused: {parent.refusal if parent else ''}"
             return self._moved(order, OrderEvent.REJECTED, at, why)
         good_till = order.terms.good_till
-        if good_till is not None and at >= good_till and not order.is_cancel_asked:
+        is_due = good_till is not None and at >= good_till - CLOCK_LAG
+        if is_due and not order.is_cancel_asked:
             return self._moved(order, OrderEvent.EXPIRED, at, text)
         return self._moved(order, OrderEvent.CANCELLED, at, text)
 

@@ -7,6 +7,7 @@ client of the library, so that nothing of a dead one is read.
 
 import asyncio
 import logging
+from asyncio import FIRST_COMPLETED
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final, TypeVar
@@ -30,6 +31,8 @@ from pipelines.brokers.ibkr.settings import IbkrSettings
 
 LOG: Final = logging.getLogger(__name__)
 PAPER_PREFIX: Final = "DU"
+CONNECT_STEPS: Final = 3
+"""The library waits once for the socket, once for its first questions, once for executions."""
 
 Answer = TypeVar("Answer")
 OnState = Callable[[ConnectionState, str], None]
@@ -61,6 +64,7 @@ class Link:
         self._on_state = on_state
         self._on_broken = on_broken
         self._client: Any = None
+        self._is_open = False
         self._is_up = False
         self._is_cut = False
         self._is_closing = False
@@ -75,22 +79,21 @@ class Link:
     @property
     def client(self) -> Any:
         """The library's client; raises `BrokerUnreachable` unless IB can hear us through it."""
-        if self._client is None or self._is_cut or not (self._is_up or self.is_reading_in):
-            raise BrokerUnreachable(
-                f"{self._address}: no connection to the broker ({self._down_text}); "
-                "nothing was sent or asked. It is being mended"
-            )
+        if not self._is_open or self._is_cut:
+            raise self._unreachable()
         return self._client
+
+    def demand_up(self) -> None:
+        """Raise `BrokerUnreachable` unless commands are sent and questions asked at the moment."""
+        if not self.is_up:
+            raise self._unreachable()
 
     @property
     def trading_client(self) -> Any:
         """The client for orders, which wait until the connection is read in."""
-        client = self.client
-        if self.is_reading_in or not client.client.isConnected():
-            raise BrokerUnreachable(
-                f"{self._address}: the connection is not read in yet; nothing was sent"
-            )
-        return client
+        if self.is_reading_in or not self.is_up or not self._client.client.isConnected():
+            raise self._unreachable()
+        return self._client
 
     @property
     def is_up(self) -> bool:
@@ -131,7 +134,8 @@ class Link:
         """
         seconds = self.settings.patience.query_seconds
         try:
-            return await asyncio.wait_for(question(self.client), seconds)
+            async with asyncio.timeout(seconds):
+                return await question(self.client)
         except TimeoutError:
             self.drop(f"no answer about {what} in {seconds:g} s")
             raise BrokerTimeout(
@@ -211,12 +215,13 @@ class Link:
             client.client.MaxRequests = 0  # IB's limit of messages a second is not a simulation's.
         self._client, self.is_reading_in = client, True
         try:
-            await asyncio.wait_for(
+            await self._open(
+                client,
                 client.connectAsync(
                     settings.host, settings.port, settings.client_id, seconds, account=account
                 ),
-                3 * seconds,
             )
+            self._is_open = True
             self._check_account(client.managedAccounts())
             client.disconnectedEvent += self._on_disconnected
             client.timeoutEvent += self._on_silence
@@ -238,6 +243,24 @@ class Link:
         except BaseException:
             self._fail()
             raise
+
+    async def _open(self, client: Any, connecting: Coroutine[Any, Any, Any]) -> None:
+        """Await a connection; the library waits its whole time for one that was refused."""
+        refused = asyncio.Event()
+        client.client.apiError += lambda _: refused.set()
+        opening = asyncio.create_task(connecting)
+        refusal = asyncio.create_task(refused.wait())
+        seconds = CONNECT_STEPS * self.settings.patience.connect_seconds
+        try:
+            await asyncio.wait((opening, refusal), timeout=seconds, return_when=FIRST_COMPLETED)
+            await asyncio.sleep(0)  # The library may be about to say more than that it failed.
+            if not opening.done():
+                raise ConnectionError("the gateway closed the connection, or did not answer")
+            opening.result()
+        finally:
+            refusal.cancel()
+            opening.cancel()
+            await asyncio.gather(opening, refusal, return_exceptions=True)
 
     def _demand_same(self, client: Any) -> None:
         if client is not self._client or self._is_cut:
@@ -274,7 +297,7 @@ class Link:
 
     def _on_disconnected(self) -> None:
         if self._client is not None and not self._is_closing:
-            self._client = None
+            self._client, self._is_open = None, False
             self._lost("the gateway closed the connection")
 
     def _lost(self, why: str) -> None:
@@ -291,7 +314,7 @@ class Link:
             async for attempt in AsyncRetrying(
                 retry=retry_if_exception_type((BrokerUnreachable, BrokerTimeout)),
                 wait=wait_exponential_jitter(
-                    initial=patience.retry_first_seconds,
+                    multiplier=patience.retry_first_seconds,
                     max=patience.retry_seconds_max,
                     jitter=patience.retry_first_seconds,
                 ),
@@ -315,7 +338,8 @@ class Link:
         self._time_told.clear()
         self.ask_time()
         try:
-            await asyncio.wait_for(self._time_told.wait(), patience.probe_seconds)
+            async with asyncio.timeout(patience.probe_seconds):
+                await self._time_told.wait()
         except TimeoutError:
             if client is self._client:
                 self.drop(f"silent, and no answer to a question in {patience.probe_seconds:g} s")
@@ -328,7 +352,7 @@ class Link:
         self._drop_client()
 
     def _drop_client(self) -> None:
-        client, self._client = self._client, None
+        client, self._client, self._is_open = self._client, None, False
         if client is None:
             return
         client.wrapper.hear = _deaf
@@ -353,6 +377,13 @@ class Link:
             LOG.warning("%s", error)
         elif error is not None:
             self._on_broken(error)
+
+    def _unreachable(self) -> BrokerUnreachable:
+        why = self._down_text if not self._is_up or self._is_cut else "it is being read in"
+        return BrokerUnreachable(
+            f"{self._address}: no connection to the broker ({why}); nothing was sent or asked. "
+            "It is being mended: try again"
+        )
 
     @property
     def _address(self) -> str:

@@ -4,7 +4,6 @@ Between a check and a send nothing is awaited, so that an order is either known 
 sent. Nothing is ever sent again by itself.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -102,9 +101,8 @@ class OrderDesk:
         month than the traded one is closed by an order of its own, its ref lengthened.
         """
         self._orders.demand_new([flatten.ref])
-        listed, held = await asyncio.gather(
-            self._questions.open_orders(), self._questions.positions()
-        )
+        listed = await self._questions.open_orders()
+        held = await self._questions.positions()
         ours = [position for position in held if position.symbol == flatten.symbol]
         contracts = [await self._contract_of(position) for position in ours]
         client = self._link.trading_client

@@ -58,7 +58,6 @@ class Questions:
         self._clock = clock
         self._turn = asyncio.Lock()
         self._heard: list[Message] = []
-        self.is_asking_positions = False
 
     def on_message(self, message: Message) -> None:
         """Collect what may belong to the answer that is waited for."""
@@ -85,11 +84,7 @@ class Questions:
         """Every contract held in the account, none with a quantity of 0."""
         async with self._turn:
             self._heard.clear()
-            self.is_asking_positions = True
-            try:
-                await self._link.ask(lambda client: client.reqPositionsAsync(), "positions")
-            finally:
-                self.is_asking_positions = False
+            await self._link.ask(lambda client: client.reqPositionsAsync(), "positions")
             told = {
                 message.con_id: message
                 for message in self._heard
