@@ -4,12 +4,15 @@ A test holds each page equal to what this module makes, so a page cannot fall be
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from typer.main import get_command
 
+from contracts import load_rules
 from contracts.documentation import contracts_page, tables_page
+from engine.learning.planted import attribution_page
 from engine.signals import signals_page
 from pipelines.cli import app
 from pipelines.settings import Settings, settings_lines
@@ -59,10 +62,17 @@ def settings_page() -> str:
     )
 
 
+@cache
+def causes_page() -> str:
+    """Markdown: why trades end as they do, and how often the rules find it; takes seconds, once."""
+    return attribution_page(load_rules())
+
+
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "contracts.md": contracts_page,
     "tables.md": tables_page,
     "signals.md": signals_page,
+    "attribution.md": causes_page,
     "cli.md": cli_page,
     "settings.md": settings_page,
 }
