@@ -65,7 +65,9 @@ class AccountFollowed:
 class Client:
     """The server's end of one connection that said hello."""
 
-    def __init__(self, writer: asyncio.StreamWriter, version: int) -> None:
+    def __init__(
+        self, writer: asyncio.StreamWriter, version: int, unread_bytes_max: int = UNREAD_BYTES_MAX
+    ) -> None:
         self.version = version
         self.client_id: int | None = None
         self.pace = Pace()
@@ -73,6 +75,7 @@ class Client:
         self.feeds = Feeds()
         self.is_closed = False
         self._writer = writer
+        self._unread_bytes_max = unread_bytes_max
         self._held: list[bytes] | None = None
         self._held_bytes = 0
 
@@ -91,7 +94,7 @@ class Client:
             self._held.append(message)
             self._held_bytes += len(message)
             unread = self._held_bytes
-        if unread > UNREAD_BYTES_MAX:
+        if unread > self._unread_bytes_max:
             self.close(f"{unread} bytes are waiting to be read")
 
     def error(self, request_id: int, code: int, text: str) -> None:

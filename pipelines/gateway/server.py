@@ -6,8 +6,9 @@ from typing import Final
 
 from engine.errors import InputRefused
 from pipelines.gateway import account, data_requests, order_requests
-from pipelines.gateway.client import Client
+from pipelines.gateway.client import UNREAD_BYTES_MAX, Client
 from pipelines.gateway.market import Quote, Trade
+from pipelines.gateway.notices import CONNECTIVITY, FARMS
 from pipelines.gateway.order_desk import OrderDesk
 from pipelines.gateway.tape import TapeBar
 from pipelines.gateway.times import in_login_zone
@@ -31,28 +32,15 @@ UNTOLD_MAX: Final = 10_000
 _START_API: Final = 71
 _CURRENT_TIME: Final = 49
 
-FARMS: Final = (
-    (2104, "Market data farm connection is OK:usfuture"),
-    (2106, "HMDS data farm connection is OK:ushmds"),
-    (2158, "Sec-def data farm connection is OK:secdefnj"),
-)
-CONNECTIVITY: Final = {
-    1100: "Connectivity between IB and Trader Workstation has been lost.",
-    1101: "Connectivity between IB and Trader Workstation has been restored- data lost.",
-    1102: "Connectivity between IB and Trader Workstation has been restored- data maintained.",
-    2110: "Connectivity between Trader Workstation and server is broken. "
-    "It will be restored automatically.",
-}
-
 
 class GatewayServer:
     """Serves one venue to many clients on loopback; an `Audience` for the player.
 
     Everything runs in the event loop that `open` was called in. `subscribed` is set once any
-    client follows market data.
+    client follows market data. A client with more than `unread_bytes_max` unread is dropped.
     """
 
-    def __init__(self, venue: Venue) -> None:
+    def __init__(self, venue: Venue, *, unread_bytes_max: int = UNREAD_BYTES_MAX) -> None:
         self.venue = venue
         self.desk = OrderDesk(venue)
         self.subscribed = asyncio.Event()
@@ -60,6 +48,7 @@ class GatewayServer:
         self._clients: dict[int, Client] = {}
         self._writers: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
+        self._unread_bytes_max = unread_bytes_max
         self._progress = asyncio.Event()
         self._thawed = asyncio.Event()
         self._thawed.set()
@@ -154,7 +143,9 @@ class GatewayServer:
             longest = max((deadline - now if wait is None else wait for wait in waits), default=0.0)
             self._progress.clear()
             try:
-                await asyncio.wait_for(self._progress.wait(), min(longest, deadline - now))
+                # Not `wait_for`: it can lose a cancellation that comes together with progress.
+                async with asyncio.timeout(min(longest, deadline - now)):
+                    await self._progress.wait()
             except TimeoutError:
                 continue
 
@@ -186,6 +177,7 @@ class GatewayServer:
                 body = await read_frame(reader)
                 await self._thawed.wait()
                 self._receive(client, body)
+                await asyncio.sleep(0)  # A client that floods takes turns with the others.
         except BrokenFrame as error:
             LOG.warning("%s is dropped: %s", client or "a stranger", error)
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.CancelledError):
@@ -205,7 +197,7 @@ class GatewayServer:
         version = agreed_version(await read_frame(reader))
         await self._thawed.wait()
         writer.write(framed(version, in_login_zone(self.venue.market.now())))
-        return Client(writer, version)
+        return Client(writer, version, self._unread_bytes_max)
 
     def _part(self, client: Client) -> None:
         client.is_closed = True

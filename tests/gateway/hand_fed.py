@@ -13,10 +13,12 @@ from ib_insync import Trade as IbTrade
 
 from engine.calendar import Session
 from engine.instrument import Instrument
+from pipelines.gateway.client import UNREAD_BYTES_MAX
 from pipelines.gateway.market import Quote, Switches, Trade
 from pipelines.gateway.server import GatewayServer
 from pipelines.gateway.tape import TapeBar, minute_from
 from pipelines.gateway.venue import Venue
+from pipelines.gateway.wire_client import WireClient
 
 OPENS_AT = datetime(2024, 3, 5, 14, 30, tzinfo=UTC)
 """A Tuesday in March; the traded month is March until the 7th, eight days before its expiry."""
@@ -69,16 +71,16 @@ class HandFedMarket:
 class HandFedGateway:
     """A gateway and its market; `bar` and `quote` are in ticks from the base."""
 
-    def __init__(self, *, margin_usd: int = 2000, equity_usd: int = 10_000) -> None:
+    def __init__(self, unread_bytes_max: int = UNREAD_BYTES_MAX) -> None:
         self.market = HandFedMarket()
         self.switches = Switches()
         costs = replace(
-            settings(latency_ms=0, margin_usd=margin_usd),
-            deposit_usd=Decimal(equity_usd),
+            settings(latency_ms=0, margin_usd=2000),
+            deposit_usd=Decimal(10_000),
             bar_seconds=5,
         )
         self.venue = Venue(self.market, costs, self.switches)
-        self.server = GatewayServer(self.venue)
+        self.server = GatewayServer(self.venue, unread_bytes_max=unread_bytes_max)
         self.port = 0
 
     def bar(self, open_: int, high: int, low: int, close: int, *, volume: int = 10) -> TapeBar:
@@ -120,16 +122,22 @@ class HandFedGateway:
 
 
 @asynccontextmanager
-async def opened(
-    *, margin_usd: int = 2000, equity_usd: int = 10_000
-) -> AsyncIterator[HandFedGateway]:
+async def opened(*, unread_bytes_max: int = UNREAD_BYTES_MAX) -> AsyncIterator[HandFedGateway]:
     """A gateway that listens on a free port, closed at the end."""
-    gateway = HandFedGateway(margin_usd=margin_usd, equity_usd=equity_usd)
+    gateway = HandFedGateway(unread_bytes_max)
     gateway.port = await gateway.server.open()
     try:
         yield gateway
     finally:
         await gateway.server.close()
+
+
+async def greeted(port: int, version: int) -> WireClient:
+    """A client of the bare protocol that has started as client number its version."""
+    wire = await WireClient.greet(port, f"100..{version}")
+    assert (await wire.frame())[0] == str(version)
+    wire.send(71, 2, version, "")
+    return wire
 
 
 async def until(is_so: Callable[[], bool], changes: object, seconds: float = 5) -> None:
@@ -175,12 +183,12 @@ class Desk:
 
 
 def play(
-    scene: Callable[[Desk], Awaitable[None]], *, margin_usd: int = 2000, equity_usd: int = 10_000
+    scene: Callable[[Desk], Awaitable[None]], *, unread_bytes_max: int = UNREAD_BYTES_MAX
 ) -> None:
     """Run a scene with a gateway that has seen one bar and one client."""
 
     async def run() -> None:
-        async with opened(margin_usd=margin_usd, equity_usd=equity_usd) as gateway:
+        async with opened(unread_bytes_max=unread_bytes_max) as gateway:
             gateway.bar(0, 1, -1, 0)
             ib = await gateway.connect()
             (contract,) = await ib.qualifyContractsAsync(mes())
