@@ -29,6 +29,8 @@ FIRST_GENERATED: Final = date(2025, 9, 2)
 
 EQUITY_USD: Final = 10_000
 POLL_SECONDS: Final = 0.2
+PAGE_EVENTS: Final = 500
+LINE_LETTERS: Final = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,14 @@ def run_demo(source: str, sessions: int, home: Path, *, screen: Screen) -> int:
     ran = [
         _run(wiring, screen, "market_day", tags=whole),
         _run(wiring, screen, "preopen", partition=last),
-        _run(wiring, screen, "rehearse_session", partition=last, equity=EQUITY_USD),
+        _run(
+            wiring,
+            screen,
+            "rehearse_session",
+            partition=last,
+            equity=EQUITY_USD,
+            lines=chosen[-1].minutes,
+        ),
     ]
     if all(run.succeeded for run in ran):
         tell(wiring, chosen, EQUITY_USD, screen)
@@ -117,8 +126,12 @@ def _run(
     partition: str | None = None,
     tags: dict[str, str] | None = None,
     equity: float | None = None,
+    lines: int = 0,
 ) -> Ran:
-    """Run one job in this process on the home's instance, with a bar that follows its steps."""
+    """Run one job in this process on the home's instance, with a bar that follows its progress.
+
+    `lines` is about how many lines the run will write into its log besides ending its steps.
+    """
     import dagster as dg
 
     from pipelines.dagster_home import dagster_home_of
@@ -130,10 +143,10 @@ def _run(
     if equity is not None:
         wanted = {"config": {"equity_usd": equity}}
         config["ops"] = {"play_session": wanted}
-    steps = len(definition.nodes)
+    total = len(definition.nodes) + lines
     folder = dagster_home_of(wiring.settings.home)
     with dg.DagsterInstance.from_config(str(folder)) as instance:
-        with screen.progress(f"{job:17s}", steps) as advance, _following(instance, advance):
+        with screen.progress(f"{job:17s}", total) as advance, _following(instance, advance):
             result = definition.execute_in_process(
                 instance=instance,
                 partition_key=partition,
@@ -149,7 +162,7 @@ def _run(
 
 
 class _following:  # noqa: N801 - used as a verb, in a `with`.
-    """Advance a progress bar as steps of the newest run end; stops with the block."""
+    """Advance a progress bar with what the newest run logs and ends; stops with the block."""
 
     def __init__(self, instance: "dg.DagsterInstance", advance: Advance) -> None:
         self._instance = instance
@@ -166,19 +179,24 @@ class _following:  # noqa: N801 - used as a verb, in a `with`.
         self._thread.join()
 
     def _follow(self) -> None:
-        import dagster as dg
-
-        shown: set[str] = set()
+        run_id: str | None = None
+        cursor: str | None = None
         while not self._ended.wait(POLL_SECONDS):
-            for run in self._instance.get_runs(limit=1):
-                if run.run_id in self._known:
-                    continue
-                for entry in self._instance.all_logs(
-                    run.run_id, of_type=dg.DagsterEventType.STEP_SUCCESS
-                ):
-                    if entry.step_key and entry.step_key not in shown:
-                        shown.add(entry.step_key)
-                        self._advance(entry.step_key)
+            run_id = run_id or self._fresh_run()
+            if run_id is None:
+                continue
+            page = self._instance.get_records_for_run(run_id, cursor=cursor, limit=PAGE_EVENTS)
+            cursor = page.cursor
+            for record in page.records:
+                entry = record.event_log_entry
+                if entry.dagster_event is None:
+                    self._advance(entry.user_message[:LINE_LETTERS])
+                elif entry.dagster_event.is_step_success:
+                    self._advance(entry.step_key or "")
+
+    def _fresh_run(self) -> str | None:
+        newest = next(iter(self._instance.get_runs(limit=1)), None)
+        return None if newest is None or newest.run_id in self._known else newest.run_id
 
 
 def _verdict(ran: "Sequence[Ran]", screen: Screen) -> None:

@@ -76,6 +76,7 @@ def _tell_session(wiring: "Wiring", session_date: date, screen: Screen) -> None:
     rows = wiring.warehouse.read("decisions", symbol, session_date, session_date)
     screen.say()
     screen.say(f"[bold]What it did on {session_date}[/]")
+    screen.say(f"  {_how_it_was_played(wiring, session_date, rows.height)}")
     acts = rows.filter(~pl.col("action").is_in(["SKIP", "HOLD"]))
     for sentence in acts["sentence"]:
         screen.say(f"  {sentence}")
@@ -100,6 +101,21 @@ def _tell_session(wiring: "Wiring", session_date: date, screen: Screen) -> None:
         screen.say("[bold]The nearest miss[/]")
         screen.say(f"  {nearest['sentence']}")
         screen.say(f"  {nearest['counterfactual']}")
+
+
+def _how_it_was_played(wiring: "Wiring", session_date: date, decisions: int) -> str:
+    """Through which machinery the session went; what a real one would go through too."""
+    from engine.journal import Kind
+
+    events = wiring.session_journals.events
+    orders, comparisons = (
+        len(events(session_date, kind)) for kind in (Kind.ORDER, Kind.RECONCILIATION)
+    )
+    return (
+        f"Played through a simulated IB Gateway and {wiring.settings.ibkr_library}, the code that "
+        f"trades: {decisions} bars decided as they closed, {orders} order reports, compared with "
+        f"the broker {comparisons} times."
+    )
 
 
 def _nearest(skips: Any) -> dict[str, Any] | None:
