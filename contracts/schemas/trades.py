@@ -63,6 +63,7 @@ def trades() -> Table:
             *_way(),
             *_money(),
             *_prices(),
+            *_plan(),
             *_scores(),
             *_handling(),
         ),
@@ -140,6 +141,11 @@ def _prices() -> tuple[Column, ...]:
             null=_UNDECIDED,
             low=0,
         ),
+    )
+
+
+def _plan() -> tuple[Column, ...]:
+    return (
         ticks("stop_price_ticks", "Stop as planned.", null=_UNDECIDED),
         ticks("target_price_ticks", "Target as planned.", null=_UNDECIDED),
         ticks("stop_ticks", "Distance of the stop as planned.", null=_UNDECIDED, low=1),

@@ -110,27 +110,15 @@ def cause(rules: Rules) -> pl.Expr:
 
 
 def causes(rules: Rules) -> Mapping[Cause, pl.Expr]:
-    """What must hold for each cause, A9 aside. Reads `trades`, the evidence and slippage.
-
-    Slippage is to blame if the same trade at mid would have ended with the other sign; a refused
-    order or a missing stop changes the way of a trade, so those are held against its `outcomes`.
-    """
-    law, execution = rules.learning.attribution, rules.execution
+    """What must hold for each cause, A9 aside. Reads `trades`, the evidence and slippage."""
+    law = rules.learning.attribution
     is_win = pl.col("net_usd") > 0
     is_loss = pl.col("net_usd") < 0
     is_stopped = pl.col("exit_kind").is_in(_STOPPED)
-    is_slipped = pl.col("worst_slippage_ticks") > execution.slippage_surprise_multiple * pl.col(
-        "expected_slippage_ticks"
-    )
-    is_hindered = (pl.col("rejects") > 0) | (
-        pl.col("unprotected_seconds") > execution.protect_within_seconds
-    )
-    at_mid_usd = pl.col("signal_usd") - pl.col("fees_usd")
     exit_belief = rules.strategies.thesis_belief_min
     to_target, to_further = pl.col("bars_to_target"), pl.col("bars_to_further")
     holds = {
-        Cause.EXECUTION_FAILURE: (is_slipped & (is_win != (at_mid_usd > 0)))
-        | (is_hindered & (is_win != (pl.col("counterfactual_ticks") > 0))),
+        Cause.EXECUTION_FAILURE: _is_execution_failure(rules),
         Cause.DATA_QUALITY: (pl.col("stored_dvs") < rules.constitution.dvs_entry_min)
         | (pl.col("data_events") > 0),
         Cause.EVENT_SHOCK: pl.col("has_adverse_shock"),
@@ -151,6 +139,24 @@ def causes(rules: Rules) -> Mapping[Cause, pl.Expr]:
         & (pl.col("belief_least") >= exit_belief),
     }
     return {each: holds[each] for each in Cause if each is not Cause.UNDETERMINED}
+
+
+def _is_execution_failure(rules: Rules) -> pl.Expr:
+    """Whether it was carried out so badly that it ended with the other sign.
+
+    Slippage is to blame if the same trade at mid would have done so; a refused order or a missing
+    stop changes the way of a trade, so those are held against the same decision in `outcomes`.
+    """
+    law = rules.execution
+    is_win = pl.col("net_usd") > 0
+    bound = law.slippage_surprise_multiple * pl.col("expected_slippage_ticks")
+    is_slipped = pl.col("worst_slippage_ticks") > bound
+    is_bare = pl.col("unprotected_seconds") > law.protect_within_seconds
+    is_hindered = (pl.col("rejects") > 0) | is_bare
+    at_mid_usd = pl.col("signal_usd") - pl.col("fees_usd")
+    return (is_slipped & (is_win != (at_mid_usd > 0))) | (
+        is_hindered & (is_win != (pl.col("counterfactual_ticks") > 0))
+    )
 
 
 def execution_score(rules: Rules) -> pl.Expr:

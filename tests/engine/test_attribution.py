@@ -16,6 +16,8 @@ from engine.outcomes import OUTCOME_COLUMNS
 from engine.trade import ExitKind, StopMoved
 from engine.units import DecisionId
 
+OF_A_PEER = {name: PEER_COLUMNS[name] for name in ("template", "regime", "belief", "net_r")}
+
 LEAD = [FLAT] * 10
 """The bars up to the decision; the trade is opened in the one after them, bar 10."""
 
@@ -53,7 +55,7 @@ def judged(
 ) -> dict[str, Any]:
     """The only row of the attribution; without other outcomes the counterfactual lost."""
     told = pl.DataFrame(outcomes or [outcome()], schema=OUTCOME_COLUMNS, orient="row")
-    compared = pl.DataFrame(list(peers), schema=PEER_COLUMNS, orient="row")
+    compared = pl.DataFrame(list(peers), schema=OF_A_PEER, orient="row")
     rows = attribution(night.trades(), night.market, told, compared, RULES)
     validate("attribution", rows)
     (row,) = rows.to_dicts()

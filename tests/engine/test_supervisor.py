@@ -25,6 +25,7 @@ from engine.supervisor import (
     order_ref,
     overdue_entries,
     protection,
+    read_ref,
     unacknowledged,
     unknown_for_too_long,
 )
@@ -54,6 +55,21 @@ TARGET_WORKS = working(TARGET.ref, Side.SHORT, TARGET.price_ticks, OrderKind.LIM
 def test_a_ref_is_derived_from_session_decision_and_leg():
     assert ENTRY.ref == "2024-03-05/MES-1511/entry"
     assert order_ref(SESSION_DATE, ID, Leg.STOP, HELD.orders) == "2024-03-05/MES-1511/stop-2"
+
+
+@pytest.mark.parametrize(
+    ("ref", "read"),
+    [
+        ("2024-03-05/MES-1511/entry", ("MES-1511", Leg.ENTRY)),
+        ("2024-03-05/MES-1511/stop-2", ("MES-1511", Leg.STOP)),
+        ("2024-03-05/MES-1511/hedge", None),
+        ("tws:7", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_ref_is_read_back_and_a_foreign_one_is_not_ours(ref: str | None, read: object) -> None:
+    assert read_ref(ref) == read
 
 
 def test_an_intent_with_a_used_ref_is_refused():

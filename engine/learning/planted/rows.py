@@ -99,16 +99,11 @@ def _dates(count: int, repeats: int = 1) -> pl.Series:
 
 
 def _trades(way: Ways, ended: Exits, side: Ints, handling: _Handling, rules: Rules) -> pl.DataFrame:
+    """The columns of `trades` that the attribution reads."""
     count = side.size
-    gross = ended.ticks - handling.exit_slip - handling.entry_slip
-    usd = float(rules.instrument.tick_value_usd)
-    fees = 2 * float(rules.instrument.fees.per_side_usd)
-    bars = np.arange(way.close.shape[1])[None, :]
-    held = (bars > 0) & (bars < ended.bar[:, None] + ~ended.is_bracket[:, None])
-    best = np.max(np.where(held, way.high, 0), axis=1)
-    worst = np.min(np.where(held, way.low, 0), axis=1)
-    closed = _instants(count, ended.bar)
-    in_bar = pl.Series(ended.is_bracket)
+    decided_at = _instants(count, np.zeros(count, np.int64))
+    closed, in_bar = _instants(count, ended.bar), pl.Series(ended.is_bracket)
+    left = pl.when(in_bar).then(closed - _MINUTE / 2).otherwise(closed + _LATENCY)
     known: dict[str, Any] = {
         "symbol": ["MES"] * count,
         "session_date": _dates(count),
@@ -118,41 +113,47 @@ def _trades(way: Ways, ended: Exits, side: Ints, handling: _Handling, rules: Rul
         "side": side,
         "quantity": np.ones(count),
         "regime": ["range"] * count,
-        "phase": np.full(count, 2),
-        "decided_at": _instants(count, np.zeros(count, np.int64)),
-        "opened_at": _instants(count, np.zeros(count, np.int64)) + _LATENCY,
-        "closed_at": pl.select(
-            pl.when(in_bar).then(closed - _MINUTE / 2).otherwise(closed + _LATENCY)
-        ).to_series(),
+        "decided_at": decided_at,
+        "opened_at": decided_at + _LATENCY,
+        "closed_at": pl.select(left).to_series(),
         "bars_held": ended.bar,
         "exit_kind": ended.kind,
-        "entry_ticks": PRICE + side * handling.entry_slip,
         "exit_ticks": PRICE + side * (ended.ticks - handling.exit_slip),
-        "gross_ticks": gross,
-        "net_ticks": gross - fees / usd,
-        "net_r": (gross - fees / usd) / way.stop,
-        "gross_usd": gross * usd,
-        "fees_usd": np.full(count, fees),
-        "net_usd": gross * usd - fees,
-        "signal_usd": ended.ticks * usd,
-        "timing_usd": np.zeros(count),
-        "slippage_usd": (gross - ended.ticks) * usd,
+        "expected_slippage_ticks": np.full(count, EXPECTED_SLIPPAGE),
         "entry_slippage_ticks": handling.entry_slip,
         "exit_slippage_ticks": handling.exit_slip,
-        "expected_slippage_ticks": np.full(count, EXPECTED_SLIPPAGE),
-        "stop_price_ticks": PRICE - side * way.stop,
         "target_price_ticks": PRICE + side * way.target,
         "stop_ticks": way.stop,
-        "target_ticks": way.target,
-        "mae_ticks": np.maximum(-np.minimum(worst, gross), 0),
-        "mfe_ticks": np.maximum(best, gross).clip(0),
         "belief": way.belief[:, 0],
         "edge": np.full(count, 0.4),
         "rejects": handling.rejects,
         "partials": np.zeros(count),
         "unprotected_seconds": handling.bare_seconds,
+        **_results(way, ended, handling, rules),
     }
     return pl.DataFrame(known).cast({name: TRADE_COLUMNS[name] for name in known})
+
+
+def _results(way: Ways, ended: Exits, handling: _Handling, rules: Rules) -> dict[str, Any]:
+    """Money and excursions; without quotes the mid is the last price, so nothing is timing."""
+    usd = float(rules.instrument.tick_value_usd)
+    fees = np.full(way.stop.size, 2 * float(rules.instrument.fees.per_side_usd))
+    gross = ended.ticks - handling.exit_slip - handling.entry_slip
+    bars = np.arange(way.close.shape[1])[None, :]
+    held = (bars > 0) & (bars < ended.bar[:, None] + ~ended.is_bracket[:, None])
+    best = np.max(np.where(held, way.high, 0), axis=1)
+    worst = np.min(np.where(held, way.low, 0), axis=1)
+    return {
+        "net_r": (gross - fees / usd) / way.stop,
+        "gross_usd": gross * usd,
+        "fees_usd": fees,
+        "net_usd": gross * usd - fees,
+        "signal_usd": ended.ticks * usd,
+        "timing_usd": np.zeros(gross.size),
+        "slippage_usd": (gross - ended.ticks) * usd,
+        "mae_ticks": np.maximum(-np.minimum(worst, gross), 0),
+        "mfe_ticks": np.maximum(best, gross).clip(0),
+    }
 
 
 def _market(way: Ways, ended: Exits, side: Ints, random: Random, rules: Rules) -> pl.DataFrame:
