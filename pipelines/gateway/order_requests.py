@@ -78,7 +78,7 @@ def on_place(desk: OrderDesk, client: Client, fields: Fields) -> None:
         switches.cuts_before_order = False
         client.close("a fault that is switched on: before its order")
         return
-    if switches.cuts_after_order:
+    if switches.cuts_after_order and request.transmit:
         switches.cuts_after_order = False
         client.close("a fault that is switched on: after its order")
     desk.place(_id_of(client), request)

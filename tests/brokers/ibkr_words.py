@@ -25,7 +25,7 @@ def bracket_sent(*, quantity: int = 1) -> KnownOrders:
     """A long bracket of orders 11, 12 and 13 that went out and was not answered."""
     orders = KnownOrders(MES)
     for terms in bracket_terms(bracket(100, 94, 108, quantity=quantity), MES):
-        orders.sent(terms, IDS[terms.ref], ENTRY if terms.is_child else None)
+        orders.sent(terms, IDS[terms.ref], IDS[ENTRY] if terms.is_child else 0)
     return orders
 
 

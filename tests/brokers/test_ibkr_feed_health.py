@@ -102,13 +102,13 @@ def test_the_worst_doubt_is_told_and_the_rest_when_it_is_gone() -> None:
     feed = live()
 
     told = states(
-        feed.on_data_type(3, AT),
         feed.on_error(error(2103, "broken:usfuture"), AT),
-        feed.on_error(error(2104, "OK:usfuture"), AT),
+        feed.on_data_type(3, AT),
         feed.on_data_type(1, AT),
+        feed.on_error(error(2104, "OK:usfuture"), AT),
     )
 
-    assert told == [FeedState.DELAYED, FeedState.BROKEN, FeedState.DELAYED, FeedState.LIVE]
+    assert told == [FeedState.BROKEN, FeedState.DELAYED, FeedState.BROKEN, FeedState.LIVE]
 
 
 def test_bars_refused_while_another_session_competes_do_not_hide_it() -> None:

@@ -191,13 +191,20 @@ def test_children_of_a_refused_entry_are_refused_with_it() -> None:
     assert told[0].text == "its entry was refused: 201: margin"
 
 
-@pytest.mark.parametrize(("before", "event"), [(True, "rejected"), (False, "lost_track")])
-def test_inactive_is_a_refusal_only_after_a_reason(before: bool, event: str) -> None:
-    orders = bracket_working()
-    if before:
-        orders.by_ref[ENTRY].refusal = "201: margin"
+def test_inactive_waits_for_the_reason_that_follows() -> None:
+    orders = bracket_sent()
 
-    assert words(orders.on_status(status(ENTRY, "Inactive"), AT)) == [f"a/entry {event}"]
+    before = orders.on_status(status(ENTRY, "Inactive"), AT)
+    reason = orders.on_error(error(ENTRY, 201, "margin"), AT)
+
+    assert before == []
+    assert words(reason) == ["a/entry rejected"]
+
+
+def test_a_working_order_that_turns_inactive_is_in_doubt() -> None:
+    orders = bracket_working()
+
+    assert words(orders.on_status(status(ENTRY, "Inactive"), AT)) == ["a/entry lost_track"]
 
 
 # ── Codes that say nothing final ────────────────────────────────────────────────────────────────

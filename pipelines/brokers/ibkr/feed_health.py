@@ -17,8 +17,8 @@ from pipelines.brokers.ibkr.messages import ErrorTold
 
 WORST_FIRST: Final = (
     FeedState.COMPETING,
-    FeedState.BROKEN,
     FeedState.DELAYED,
+    FeedState.BROKEN,
     FeedState.STALE,
     FeedState.LIVE,
 )

@@ -33,6 +33,7 @@ from pipelines.brokers.ibkr.order_terms import OrderTerms, TimeInForce
 
 WORKING: Final = frozenset({"PreSubmitted", "Submitted"})
 ENDED: Final = frozenset({"Cancelled", "ApiCancelled"})
+INACTIVE: Final = "Inactive"
 CLOCK_LAG: Final = timedelta(seconds=5)
 """How far our clock may be behind the broker's: the bar that ends a life is told after its end."""
 
@@ -44,7 +45,7 @@ class KnownOrder:
     terms: OrderTerms
     order_id: int
     perm_id: int = 0
-    parent: OrderRef | None = None
+    parent_id: int = 0
     state: OrderState = OrderState.SENT
     filled: dict[str, tuple[int, int]] = field(default_factory=dict)
     filled_by_status: int = 0
@@ -87,10 +88,12 @@ class KnownOrders:
                     "ask the broker for it and reconcile"
                 )
 
-    def sent(self, terms: OrderTerms, order_id: int, parent: OrderRef | None) -> None:
-        """Note an order that goes out now."""
-        self.by_ref[terms.ref] = KnownOrder(terms=terms, order_id=order_id, parent=parent)
+    def sent(self, terms: OrderTerms, order_id: int, parent_id: int) -> KnownOrder:
+        """Note an order that goes out now; `parent_id` is 0 for one that waits for no other."""
+        order = KnownOrder(terms=terms, order_id=order_id, parent_id=parent_id)
+        self.by_ref[terms.ref] = order
         self._refs_by_order_id[order_id] = terms.ref
+        return order
 
     def live(self) -> tuple[KnownOrder, ...]:
         """Orders that may still trade, oldest first."""
@@ -131,8 +134,9 @@ class KnownOrders:
             return []
         order = self.by_ref.get(told.ref)
         if order is None:
-            parent = self._refs_by_order_id.get(told.parent_id) if told.parent_id else None
-            order = KnownOrder(terms=_terms_of(told), order_id=told.order_id, parent=parent)
+            order = KnownOrder(
+                terms=_terms_of(told), order_id=told.order_id, parent_id=told.parent_id
+            )
             self.by_ref[told.ref] = order
         if told.order_id > 0:
             order.order_id = told.order_id
@@ -236,14 +240,15 @@ class KnownOrders:
             return []  # Its fills are missing: they are asked for, not assumed.
         if status in ENDED:
             return self._ended(order, at, text)
-        if status == "Inactive":
-            refused = OrderEvent.REJECTED if order.refusal else OrderEvent.LOST_TRACK
-            return self._moved(order, refused, at, order.refusal or "inactive at the broker")
-        return []  # Pending: the broker has not made up its mind.
+        if status == INACTIVE and order.refusal:
+            return self._moved(order, OrderEvent.REJECTED, at, order.refusal)
+        if status == INACTIVE and order.state is not OrderState.SENT:
+            return self._moved(order, OrderEvent.LOST_TRACK, at, "inactive at the broker")
+        return []  # Pending, or refused for a reason that follows.
 
     def _ended(self, order: KnownOrder, at: datetime, text: str) -> list[BrokerReport]:
         """What a plain "Cancelled" was: a refusal, the end of a life, or a cancel."""
-        parent = None if order.parent is None else self.by_ref.get(order.parent)
+        parent = self.find(order.parent_id)
         if order.quantity_filled == 0 and (
             order.refusal or (parent is not None and parent.state is OrderState.REJECTED)
         ):

@@ -58,7 +58,8 @@ class MarketWatch:
         self._contract: ListedContract | None = None
         self._minutes = MinuteBars("")
         self._quotes = Quotes()
-        self._bars_id = self._quotes_id = NO_REQUEST
+        self._bars_ids: list[int] = []
+        self._quotes_id = NO_REQUEST
         self._requested_on = 0
         self._heard_at = self._asked_at = time.monotonic()
         self._was_open = False
@@ -68,16 +69,19 @@ class MarketWatch:
     def subscribe(self, contract: ListedContract) -> None:
         """Ask for 5-second bars and quotes, in place of what was asked for before."""
         client = self._link.client.client
-        if self._bars_id != NO_REQUEST and self._requested_on == id(client):
-            client.cancelRealTimeBars(self._bars_id)
+        if self._requested_on == id(client):
+            client.cancelRealTimeBars(self._bars_ids[-1])
             client.cancelMktData(self._quotes_id)
+        else:
+            self._bars_ids.clear()
         if self._contract is None or self._contract.con_id != contract.con_id:
             self._contract, self._minutes = contract, MinuteBars(contract.symbol)
         future = library_future(self._link.settings.library, contract)
         self._requested_on = id(client)
-        self._bars_id, self._quotes_id = client.getReqId(), client.getReqId()
+        self._bars_ids = [*self._bars_ids[-1:], client.getReqId()]
+        self._quotes_id = client.getReqId()
         self._quotes = Quotes()
-        client.reqRealTimeBars(self._bars_id, future, 5, "TRADES", *_NO, [])
+        client.reqRealTimeBars(self._bars_ids[-1], future, 5, "TRADES", *_NO, [])
         client.reqMktData(self._quotes_id, future, "", *_NO, *_NO, [])
         self._asked_at = time.monotonic()
 
@@ -88,9 +92,12 @@ class MarketWatch:
     # ── What is told ────────────────────────────────────────────────────────────────────────────
 
     def on_message(self, message: Message) -> None:
-        """Hear what concerns the market; messages of dead subscriptions are dropped."""
+        """Hear what concerns the market.
+
+        Bars of the last subscription may still be on their way, and are as good as the new one's.
+        """
         match message:
-            case FiveSecondBar() if message.request_id == self._bars_id:
+            case FiveSecondBar() if message.request_id in self._bars_ids:
                 self._on_bar(message)
             case QuoteTold() if message.request_id == self._quotes_id:
                 self._on_quote(message)
@@ -98,8 +105,8 @@ class MarketWatch:
                 self._tell(self.feed.on_data_type(message.data_type, self._clock.now()))
             case ErrorTold() if message.request_id in (
                 NO_REQUEST,
-                self._bars_id,
                 self._quotes_id,
+                *self._bars_ids,
             ):
                 self._on_error(message)
             case _:

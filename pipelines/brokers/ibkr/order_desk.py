@@ -81,8 +81,7 @@ class OrderDesk:
             order.terms, price=self._instrument.to_points(change.stop_ticks), transmit=True
         )
         order.is_change_asked = True
-        parent = None if order.parent is None else self._orders.by_ref.get(order.parent)
-        self._place(client, order, 0 if parent is None else parent.order_id)
+        self._place(client, order)
 
     async def cancel(self, cancel: CancelOrder) -> None:
         """Ask for the end of one order; one that ended already is left alone."""
@@ -124,23 +123,17 @@ class OrderDesk:
         """Send orders that belong together; children follow the first one."""
         client = self._link.trading_client
         self._orders.demand_new(leg.ref for leg in legs)
-        parent_id, parent_ref = 0, legs[0].ref
+        first_id = 0
         for leg in legs:
             order_id = client.client.getReqId()
-            self._orders.sent(leg, order_id, parent_ref if leg.is_child else None)
-            self._place(
-                client,
-                self._orders.by_ref[leg.ref],
-                parent_id if leg.is_child else 0,
-                contract,
-            )
-            parent_id = parent_id or order_id
+            order = self._orders.sent(leg, order_id, first_id if leg.is_child else 0)
+            self._place(client, order, contract)
+            first_id = first_id or order_id
 
     def _place(
         self,
         client: Any,
         order: KnownOrder,
-        parent_id: int,
         contract: ListedContract | None = None,
     ) -> None:
         traded = contract or self.contract
@@ -150,7 +143,7 @@ class OrderDesk:
         client.client.placeOrder(
             order.order_id,
             library_future(library, traded),
-            library_order(library, order.terms, parent_id, self._link.account),
+            library_order(library, order.terms, order.parent_id, self._link.account),
         )
 
     def _cancel(self, client: Any, order: KnownOrder) -> None:

@@ -21,7 +21,7 @@ from engine.broker import (
 from engine.instrument import Instrument
 from engine.orders import OrderState
 from pipelines.brokers.ibkr.client_library import execution_filter, future_family, listed_contract
-from pipelines.brokers.ibkr.known_orders import ENDED, KnownOrders
+from pipelines.brokers.ibkr.known_orders import ENDED, INACTIVE, KnownOrders
 from pipelines.brokers.ibkr.link import Link
 from pipelines.brokers.ibkr.market_clock import MarketClock
 from pipelines.brokers.ibkr.messages import (
@@ -36,6 +36,7 @@ from pipelines.brokers.ibkr.messages import (
 
 EQUITY: Final = "NetLiquidation"
 FUNDS: Final = "AvailableFunds"
+NOT_WORKING: Final = frozenset({*ENDED, INACTIVE, "Filled"})
 
 _EVENTS: Final = {
     OrderState.FILLED: OrderEvent.FILLED,
@@ -122,7 +123,7 @@ class Questions:
         return [
             (told, self._working(told, statuses.get(key), unfilled))
             for key, told in listed.items()
-            if (statuses[key].status if key in statuses else told.status) not in {*ENDED, "Filled"}
+            if (statuses[key].status if key in statuses else told.status) not in NOT_WORKING
         ]
 
     async def completed_orders(self) -> Sequence[CompletedOrder]:
