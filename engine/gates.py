@@ -125,10 +125,9 @@ def _has_required_signals(rules: Rules) -> pl.Expr:
     always = (strategies.noise_constraint, strategies.tradability_constraint)
     asked = [f"{constraint.lower()}_likelihood" for constraint in always]
     believed = [
-        f"{prefix}_likelihood"
+        f"{streams(constraint)[0][0]}_likelihood"  # Known on both sides or on neither.
         for constraint in rules.beliefs.constraints
         if constraint.id in {template.constraint for template in strategies.templates}
-        for prefix, _ in streams(constraint)
     ]
     needed = [pl.col(name).is_not_null() for name in ("atr_14_ticks", "friction_ticks", *asked)]
     return reduce(and_, needed) & reduce(or_, _known(believed))

@@ -4,6 +4,8 @@ All in R, multiples of the setup's stop. Execution quality counts as perfect and
 here; the decision takes off what they cost.
 """
 
+from functools import reduce
+from operator import add
 from typing import Final
 
 import polars as pl
@@ -104,10 +106,8 @@ def _is_biased(modifier: BiasModifier, side: Side) -> pl.Expr:
 
 def _sum_where(additions: list[tuple[pl.Expr, float]]) -> pl.Expr:
     """Sum of the amounts whose condition holds; an unknown condition adds nothing."""
-    total = pl.lit(0.0)
-    for condition, amount in additions:
-        total += _amount_where(condition, amount)
-    return total
+    amounts = [_amount_where(condition, amount) for condition, amount in additions]
+    return reduce(add, amounts) if amounts else pl.lit(0.0)
 
 
 def _amount_where(condition: pl.Expr, amount: float) -> pl.Expr:

@@ -23,6 +23,9 @@ from engine.rules import Rules
 WAIT_SECONDS_MAX: Final = 120.0
 """A prepared computation is given up when no bar comes for so long; the next starts by itself."""
 
+REST_SECONDS: Final = 0.1
+"""An answered computation is cleared up so much later, when the decision no longer waits for it."""
+
 
 class LiveMarket:
     """Rows of the newest bars of one session, whose context is a row of `contexts`.
@@ -48,7 +51,7 @@ class LiveMarket:
         self._query_for(join_context(bars, self._contexts).schema).start()
 
     def wait_until_prepared(self) -> None:
-        """Wait the few milliseconds until what `prepare` began is done: for who measures the rest."""
+        """Wait a few milliseconds until what `prepare` began is done, to measure the rest alone."""
         if self._query is not None:
             self._query.start().asks.wait(self._wait_seconds_max)
 
@@ -83,10 +86,11 @@ class _GivenUpError(Exception):
 
 
 class _Run:
-    """One computation: whether it asks for the bars yet, the bars, and its answer."""
+    """One computation: whether it asks for the bars yet, the bars, its answer, and its end."""
 
     def __init__(self) -> None:
         self.asks = Event()
+        self.may_end = Event()
         self.bars: SimpleQueue[pl.DataFrame | None] = SimpleQueue()
         self.answer: Future[pl.DataFrame] = Future()
 
@@ -104,6 +108,7 @@ class _Query:
     def start(self) -> _Run:
         """Start a run unless one waits already."""
         if self._run is None or self._run.answer.done():
+            self._let_go()
             self._run = _Run()
             self._thread.submit(self._compute, self._run)
         return self._run
@@ -117,9 +122,13 @@ class _Query:
 
     def close(self) -> None:
         """Give up the run that waits, if any, and end the thread."""
+        self._let_go()
+        self._thread.shutdown()
+
+    def _let_go(self) -> None:
         if self._run is not None:
             self._run.bars.put(None)
-        self._thread.shutdown()
+            self._run.may_end.set()
 
     def _answer(self, joined: pl.DataFrame) -> pl.DataFrame:
         run = self.start()
@@ -147,7 +156,9 @@ class _Query:
         return bars
 
     def _answered(self, rows: pl.DataFrame) -> None:
-        self._current().answer.set_result(rows)
+        run = self._current()
+        run.answer.set_result(rows)
+        run.may_end.wait(REST_SECONDS)
 
     def _current(self) -> _Run:
         """The run that the plan is at; there is a new one only once it has its answer."""
