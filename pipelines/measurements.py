@@ -185,7 +185,7 @@ MEASUREMENTS: Final[Mapping[str, Callable[[Path], Numbers]]] = {
     "digest": measure_digest,
 }
 
-ONE_CORE: Final = frozenset({"replay_full", "replay_trades"})
+ONE_CORE: Final = frozenset({"replay_full"})
 """Measurements of what one processor does."""
 
 

@@ -15,6 +15,7 @@ from engine.market import MarketRow, market_frame, market_rows
 from engine.narrative import journal_text
 from engine.own_view import Standing
 from engine.rules import Rules
+from pipelines.ahead import one_ahead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,14 @@ def jumps_of(settings: ReplaySettings) -> bool:
 def played_sessions(
     contexts: pl.DataFrame, bars: pl.DataFrame, rules: Rules, settings: ReplaySettings
 ) -> Iterator[PlayedSession]:
-    """The sessions in order, computed a chunk at a time."""
+    """The sessions in order, computed a chunk at a time, and ahead where a core is free for it."""
+    for chunk in one_ahead(_chunks(contexts, bars, rules, settings)):
+        yield from chunk
+
+
+def _chunks(
+    contexts: pl.DataFrame, bars: pl.DataFrame, rules: Rules, settings: ReplaySettings
+) -> Iterator[list[PlayedSession]]:
     first_bars = bars.group_by("session_date", maintain_order=True)
     sessions = first_bars.agg(pl.first("symbol", "opens_at", "minute"), pl.len().alias("height"))
     minutes = contexts.select("session_date", "symbol", "session_minutes")
@@ -88,7 +96,7 @@ def played_sessions(
         height = int(chunk["height"].sum())
         frame = market_frame(contexts, bars.slice(start, height), rules)
         start += height
-        yield from _played(frame, chunk, rules, settings)
+        yield list(_played(frame, chunk, rules, settings))
 
 
 def _played(
