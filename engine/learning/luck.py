@@ -16,6 +16,7 @@ from engine.outcomes import ExitKind
 from engine.rules import ConstraintRules, Rules, ScoreRules
 
 PEER_COLUMNS: Final[dict[str, pl.DataType]] = {
+    "session_date": pl.Date(),
     "template": pl.String(),
     "regime": pl.String(),
     "belief": pl.Float64(),
@@ -55,7 +56,11 @@ def peers(market: pl.DataFrame, outcomes: pl.DataFrame, rules: Rules) -> pl.Data
     )
     paired = over.join(believed, on=["symbol", "closes_at", "template", "side"])
     return paired.select(
-        "template", "regime", "belief", net_r=pl.col("ticks_net") / pl.col("stop_ticks")
+        "session_date",
+        "template",
+        "regime",
+        "belief",
+        net_r=pl.col("ticks_net") / pl.col("stop_ticks"),
     )
 
 
@@ -83,9 +88,9 @@ def luck(trades: pl.DataFrame, compared: pl.DataFrame, rules: Rules) -> pl.DataF
     law = rules.learning
     near_stop = is_near_stop_win(law.attribution.lucky_adverse_stops)
     asked = trades.select("template", "regime", "belief", "net_r", is_near_stop=near_stop)
+    own = compared.filter(pl.col("template").is_in(asked["template"].unique().implode()))
     by_template = {
-        str(template): _Peers(group, law.scores)
-        for (template,), group in compared.group_by("template")
+        str(template): _Peers(group, law.scores) for (template,), group in own.group_by("template")
     }
     rows: list[tuple[float | None, int, str | None]] = []
     for template, regime, belief, net_r, is_near in asked.iter_rows():
