@@ -7,6 +7,7 @@ from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import polars as pl
 from replay_market import RULES, market
@@ -27,6 +28,7 @@ from pipelines.session.run import SessionRun
 from pipelines.storage import Home, ParquetStore
 
 SESSIONS = 8
+NEW_YORK = ZoneInfo("America/New_York")
 EXCHANGE = exchange_settings(RULES, Decimal(5000))
 
 
@@ -39,12 +41,12 @@ class Entering(NamedTuple):
 
 @cache
 def entering() -> Entering:
-    """The first generated session with an entry, and some history before it."""
+    """The generated session whose first entry is the earliest, with some history before it."""
     of = market(SESSIONS)
     days = of.contexts["session_date"].sort().to_list()
     known = of.bars.filter(pl.col("session_date") >= days[3])
     frame = market_frame(of.contexts, known, RULES).filter("may_enter")
-    day, minute = frame.select("session_date", "minute").row(0)
+    day, minute = frame.select("session_date", "minute").sort("minute").row(0)
     return Entering(session_on(day, RULES.session), minute)
 
 
@@ -60,6 +62,12 @@ def entry_minute() -> int:
 def bars_of_session() -> pl.DataFrame:
     bars = market(SESSIONS).bars
     return bars.filter(pl.col("session_date") == session().session_date)
+
+
+def clock_after(minutes: int) -> str:
+    """New York time so many minutes after the entry is decided, as lines begin with it."""
+    at = session().opens_at + timedelta(minutes=entry_minute() + 1 + minutes)
+    return f"{at.astimezone(NEW_YORK):%H:%M} ET"
 
 
 def stored_history(home: Path) -> ParquetStore:

@@ -24,7 +24,7 @@ from pipelines.session.levers import LeverDesk, pull_lever
 from pipelines.session.plan import Ending, StopPolicy
 from pipelines.session.process import write_json
 
-FILLED = "filled: bought"
+FILLED = "filled: "
 SOON = entry_minute() + 20
 
 
@@ -77,7 +77,7 @@ def left_with_a_position(stage: SessionStage) -> None:
     stage.on_line = once(FILLED, run.stop)
     with_position = run.run()
     assert with_position.ending is Ending.STOPPED
-    assert with_position.state.position == 1
+    assert abs(with_position.state.position) == 1
 
 
 def kept_broker(stage: SessionStage):
@@ -215,9 +215,7 @@ def test_a_kill_with_the_broker_out_of_reach_stands_and_alerts_until_a_person_en
     answer, said = pull(desk, OperatorVerb.KILL, gives_up=gives_up)
 
     state = state_of(stage)
-    stops = [
-        each for each in kept_broker(stage).open_orders() if each.kind is OrderKind.STOP_MARKET
-    ]
+    kinds = [order.kind for order in kept_broker(stage).open_orders()]
     assert (answer.outcome, answer.is_final) == (Outcome.OBEYED, False)
     assert state.kill.is_killed
     assert not state.kill.is_flat_verified
@@ -250,7 +248,7 @@ def test_a_paper_desk_sends_nothing_to_an_account_that_is_not_paper(stage):
     with pytest.raises(NotAuthorised, match="U7654321"):
         pull(lonely(stage, wrong), OperatorVerb.FLATTEN)
 
-    assert kept_broker(stage).positions()[0].quantity == 1
+    assert abs(kept_broker(stage).positions()[0].quantity) == 1
 
 
 def test_a_kill_of_a_desk_that_never_had_a_session_holds_too(stage):
