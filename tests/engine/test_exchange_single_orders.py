@@ -183,6 +183,15 @@ def test_a_replaced_order_trades_at_its_new_price_and_quantity() -> None:
     ]
 
 
+def test_a_limit_replaced_beyond_the_market_takes_the_price_it_finds() -> None:
+    exchange = placed(order("l", 1, "limit", 90))
+    exchange.on_bar(bar(1, 100, 101, 99, 100))
+
+    exchange.submit(replace("l", 1, 105), instant(2))
+
+    assert story(exchange.on_bar(bar(2, 100, 106, 100, 104))) == ["l +1@100", "l filled"]
+
+
 def test_a_replace_of_what_is_over_is_answered_with_how_it_ended() -> None:
     exchange = placed(order("m", 1, "market"))
     exchange.on_bar(bar(1, 100, 101, 99, 100))

@@ -178,6 +178,7 @@ def test_while_ib_is_not_reached_nothing_comes_and_orders_wait(
         assert [code for _, code in desk.errors] == [1100, 10182]
         assert (resting.orderStatus.status, len(bars)) == ("Submitted", 0)
         assert waiting.orderStatus.status == "PendingSubmit"
+        assert len(desk.gateway.venue.books.orders) == 1
 
         desk.gateway.server.restore_connectivity(data_lost=is_data_lost)
         desk.gateway.bar(-6, -6, -6, -6)

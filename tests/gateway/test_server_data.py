@@ -121,11 +121,17 @@ def test_bars_come_in_every_size(size: str, count: int) -> None:
     play(scene)
 
 
-def test_history_ends_where_it_is_asked_to_and_begins_a_duration_before() -> None:
+@pytest.mark.parametrize("seconds", [15, 17, 19])
+def test_history_ends_where_it_is_asked_to_and_begins_a_duration_before(seconds: int) -> None:
     async def scene(desk: Desk) -> None:
         minute_of_bars(desk)
         bars = await desk.ib.reqHistoricalDataAsync(
-            desk.contract, OPENS_AT + timedelta(seconds=30), "15 S", "5 secs", "TRADES", False
+            desk.contract,
+            OPENS_AT + timedelta(seconds=30),
+            f"{seconds} S",
+            "5 secs",
+            "TRADES",
+            useRTH=False,
         )
 
         opens = [bar.date - OPENS_AT for bar in bars]

@@ -1,5 +1,6 @@
 """What becomes of orders that an unmodified ib_insync sends, one rule of the gateway at a time."""
 
+from datetime import datetime
 from decimal import Decimal
 
 import pytest
@@ -8,6 +9,7 @@ from ib_insync import ExecutionFilter, Order
 
 from engine.exchange import FaultKind
 from engine.units import Side
+from pipelines.gateway.order_terms import day_end
 
 
 def test_a_market_order_trades_at_the_standing_quote_at_once() -> None:
@@ -110,13 +112,15 @@ def test_untransmitted_orders_wait_for_the_last_of_their_family() -> None:
 
 def test_what_was_never_transmitted_is_gone_with_its_client() -> None:
     async def scene(desk: Desk) -> None:
-        await desk.place("BUY", "LMT", 4999.0, transmit=False)
+        entry = await desk.place("BUY", "LMT", 4999.0, transmit=False)
         desk.ib.disconnect()
-        again = await desk.gateway.connect()
+        again = Desk(desk.gateway, await desk.gateway.connect(), desk.contract)
 
-        assert again.openOrders() == []
-        assert again.client.getReqId() > 3
-        again.disconnect()
+        child = await again.place("SELL", "STP", 4990.0, parentId=entry.order.orderId)
+
+        assert again.errors == [(child.order.orderId, 10006)]
+        assert desk.gateway.venue.books.orders == {}
+        again.ib.disconnect()
 
     play(scene)
 
@@ -230,7 +234,20 @@ def test_a_good_till_date_ends_an_order_in_market_time() -> None:
     play(scene)
 
 
-def test_a_day_order_ends_at_five_in_new_york() -> None:
+@pytest.mark.parametrize(
+    ("placed", "ends"),
+    [
+        ("2024-03-05T14:30+00:00", "2024-03-05T22:00+00:00"),
+        ("2024-03-05T22:00+00:00", "2024-03-06T22:00+00:00"),
+        ("2024-03-08T23:00+00:00", "2024-03-09T22:00+00:00"),
+        ("2024-03-09T23:00+00:00", "2024-03-10T21:00+00:00"),
+    ],
+)
+def test_the_trading_day_ends_at_five_in_new_york(placed: str, ends: str) -> None:
+    assert day_end(datetime.fromisoformat(placed)) == datetime.fromisoformat(ends)
+
+
+def test_a_day_order_ends_with_the_trading_day() -> None:
     async def scene(desk: Desk) -> None:
         await desk.place("BUY", "LMT", 4990.0, tif="DAY")
         desk.gateway.pass_time(7 * 3600 + 29 * 60 + 50)
