@@ -1,0 +1,1 @@
+"""The deployment checklist: real probes against the configured broker, machine and home."""
