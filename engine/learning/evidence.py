@@ -5,7 +5,7 @@ was meant or remembered. Null means unknown, and an unknown fact decides nothing
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +22,8 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 TRADE_KEY: Final = ("symbol", "session_date", "trade_number")
+
+_EPOCH: Final = date(1970, 1, 1).toordinal()
 
 EVIDENCE_COLUMNS: Final[dict[str, pl.DataType]] = {
     "symbol": pl.String(),
@@ -72,22 +74,27 @@ _JOINED: Final = frozenset({"counterfactual_ticks", "rival_template"})
 class _View:
     """The market's rows as arrays; `beliefs` by template and side, NaN where unknown.
 
-    `session_end` is the index one past the last bar of each bar's session; `data_events` counts
-    bars with an event up to each bar, `shocks` shocks up to it that went up and that went down.
+    `day` is the session's date as a number; `data_events` counts bars with an event before each
+    bar and `shocks` shocks before it that went up and that went down, so both are one longer.
     """
 
     tape: Tape
-    session_end: Ints
+    day: Ints
     dvs: Floats
     data_events: Ints
     shocks: dict[int, Ints]
     regime: list[str]
     beliefs: dict[tuple[str, int], Floats]
 
+    def session(self, session_date: date) -> tuple[int, int]:
+        """Index of a session's first bar, and one past its last."""
+        number = session_date.toordinal() - _EPOCH
+        first, end = np.searchsorted(self.day, [number, number + 1])
+        return int(first), int(end)
+
 
 def _view(market: pl.DataFrame, rules: Rules) -> _View:
     rows = market.sort("closes_at")
-    day = rows["session_date"].to_physical().to_numpy()
     is_shock = rows["is_shock"].to_numpy()
     body = (rows["close_ticks"] - rows["open_ticks"]).to_numpy()
     constraints = {constraint.id: constraint for constraint in rules.beliefs.constraints}
@@ -98,7 +105,7 @@ def _view(market: pl.DataFrame, rules: Rules) -> _View:
     }
     return _View(
         tape=tape_of(rows),
-        session_end=np.searchsorted(day, day, side="right"),
+        day=rows["session_date"].to_physical().to_numpy(),
         dvs=rows["dvs"].to_numpy(),
         data_events=_counted((rows["quality_events"] != "").to_numpy()),
         shocks={side: _counted(is_shock & (side * body > 0)) for side in map(int, SIDE_NAMES)},
@@ -108,24 +115,25 @@ def _view(market: pl.DataFrame, rules: Rules) -> _View:
 
 
 def _counted(flags: npt.NDArray[np.bool_]) -> Ints:
-    """How many hold before each index; one longer than the flags."""
+    """How many hold before each index."""
     return np.concatenate([[0], np.cumsum(flags)])
 
 
 def _of_trade(trade: dict[str, Any], view: _View, rules: Rules) -> dict[str, Any]:
     tape, side = view.tape, trade["side"]
-    first = tape.first_held(trade["opened_at"])
+    begin, end = view.session(trade["session_date"])
     is_bracket = trade["exit_kind"] in BRACKET_EXITS
-    last = max(tape.last_held(trade["closed_at"], is_bracket=is_bracket), first)
-    known = tape.closed_by(trade["closed_at"])
-    held = slice(first, last + 1)
+    first = min(max(tape.first_held(trade["opened_at"]), begin), end)
+    last = min(tape.last_held(trade["closed_at"], is_bracket=is_bracket), end - 1)
+    held = slice(first, max(last + 1, first))
+    known = min(tape.closed_by(trade["closed_at"]), end - 1)
     return {
         **{name: trade[name] for name in TRADE_KEY},
         "data_events": int(view.data_events[held.stop] - view.data_events[held.start]),
         "has_adverse_shock": bool(view.shocks[-side][held.stop] > view.shocks[-side][held.start]),
-        "regime_at_exit": view.regime[known] if known >= 0 else None,
+        "regime_at_exit": view.regime[known] if known >= begin else None,
         **_decided(trade, view, known),
-        **_afterwards(trade, view, last, rules),
+        **_afterwards(trade, view, slice(held.stop, end), rules),
     }
 
 
@@ -143,17 +151,17 @@ def _decided(trade: dict[str, Any], view: _View, known: int) -> dict[str, Any]:
     }
 
 
-def _afterwards(trade: dict[str, Any], view: _View, last: int, rules: Rules) -> dict[str, Any]:
+def _afterwards(trade: dict[str, Any], view: _View, rest: slice, rules: Rules) -> dict[str, Any]:
     """How soon after the exit price reached the target, and how soon a whole stop further.
 
     A bar that does both went further first. The target is reached as a limit order there would be
     filled.
     """
-    if trade["stop_ticks"] is None or last >= view.session_end.size:
+    if trade["stop_ticks"] is None:
         return {}
     tape, side = view.tape, trade["side"]
     law = rules.learning.attribution
-    after = slice(last + 1, min(last + 1 + law.timing_bars, int(view.session_end[last])))
+    after = slice(rest.start, min(rest.start + law.timing_bars, rest.stop))
     best, worst = (tape.high, tape.low) if side > 0 else (tape.low, tape.high)
     through_ticks = 0 if rules.execution.limit_fills_on_touch else 1
     gained = side * (best[after] - trade["target_price_ticks"])

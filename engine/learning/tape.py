@@ -59,7 +59,8 @@ class Tape:
         was closed at market.
         """
         last = trade_closed_at if is_bracket else trade_closed_at - JUST
-        return min(self.closed_by(last) + 1, self.closes_at.size - 1)
+        begun = np.searchsorted(self.opens_at, microseconds(last), side="right")
+        return int(begun) - 1
 
 
 def tape_of(market: pl.DataFrame) -> Tape:

@@ -259,6 +259,25 @@ def test_the_next_session_does_not_tell_what_came_after() -> None:
     assert (row["cause"], row["bars_to_target"]) == ("A1", None)
 
 
+@pytest.mark.parametrize("minute", [-5.0, 60.0])
+def test_a_trade_beside_the_bars_of_its_session_is_judged_by_none_of_them(minute: float) -> None:
+    count = 10 + len(SLIDE)
+    shocks, events = [True] * count, ["zero_volume"] * count
+    frame = market(*SLIDE, is_shock=shocks, quality_events=events)
+    tomorrow = frame.with_columns(
+        pl.col("opens_at", "closes_at").dt.offset_by("1d"),
+        pl.col("session_date").dt.offset_by("1d"),
+    )
+    night = Night(pl.concat([frame, tomorrow]))
+
+    row = judged(
+        night.filled(minute, "", 1, PRICE, ref="").filled(minute + 1, "", -1, PRICE, ref="")
+    )
+
+    assert (row["data_events"], row["has_adverse_shock"]) == (0, False)
+    assert row["regime_at_exit"] == (None if minute < 0 else "range")
+
+
 def test_only_a_stop_can_have_been_too_close_or_too_early() -> None:
     frame = market(FLAT, FLAT, DOWN, UP, *[BELOW] * 5)
     night = Night(frame).planned().filled(10.004, "entry", 1, PRICE)
