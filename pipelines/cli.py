@@ -25,6 +25,7 @@ from pipelines.commands.call import (
     usd_of,
 )
 from pipelines.commands.exits import INTERRUPTED, Exit, ending_of
+from pipelines.commands.gateway_options import app as gateway_app
 
 
 def _ended(code: int, **_options: object) -> None:
@@ -265,6 +266,9 @@ def bench(
     from pipelines.commands.bench import FULL, QUICK, run_bench
 
     return run_bench(QUICK if quick else FULL, checks=check, as_json=as_json)
+
+
+app.add_typer(gateway_app, name="gateway")
 
 
 def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> int:

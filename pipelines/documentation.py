@@ -42,13 +42,20 @@ set. `credence status --settings` shows the values in force; secrets are never p
 
 def cli_page() -> str:
     """Markdown: one section per command, with its arguments and options."""
-    commands: Mapping[str, Any] = vars(get_command(app))["commands"]
     parts = [_CLI_HEAD]
-    for name, command in commands.items():
+    for name, command in commands_of(get_command(app)):
         parts.append(f"## `credence {name}`\n\n{command.help}\n")
         rows = list(_parameter_rows(command.params))
         parts.append("\n".join(["| | default | meaning |", "|---|---|---|", *rows, ""]))
     return "\n".join(parts)
+
+
+def commands_of(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command with its words after `credence`, those of a command right behind it."""
+    for name, command in vars(group)["commands"].items():
+        yield f"{prefix}{name}", command
+        if "commands" in vars(command):
+            yield from commands_of(command, f"{prefix}{name} ")
 
 
 def settings_page() -> str:
@@ -96,13 +103,17 @@ def _parameter_rows(parameters: list[Any]) -> Iterator[str]:
         value = each.metavar or ""
         words = value if is_argument else f"{each.opts[0]} {'' if each.is_flag else value}".strip()
         default = "needed" if each.required else _default_text(each)
-        meaning = each.help.replace("|", "\\|")
-        yield f"| `{words}` | {default} | {meaning} |".replace("full|trades", "full\\|trades")
+        yield f"| `{_escaped(words)}` | {default} | {_escaped(each.help)} |"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def _default_text(parameter: Any) -> str:
     default = parameter.default
-    return "" if default is None or parameter.is_flag else f"{getattr(default, 'value', default)}"
+    is_flag = getattr(parameter, "is_flag", False)
+    return "" if default is None or is_flag else f"{getattr(default, 'value', default)}"
 
 
 if __name__ == "__main__":

@@ -45,6 +45,8 @@ class Fault(StrEnum):
     HISTORY_FARM_BROKEN = "2105"
     FOREIGN_POSITION = "foreign-position"
     UNKNOWN_ORDER = "unknown-order"
+    WARNING = "warning"
+    READ_ONLY = "read-only"
     CANCEL_UNANSWERED = "cancel-unanswered"
     FILL_AFTER_CANCEL = "fill-after-cancel"
 
@@ -92,12 +94,20 @@ FAULTS: Final[Mapping[Fault, FaultKnown]] = {
     Fault.HISTORY_FARM_BROKEN: _switch("2105: the history farm is gone; off says 2106."),
     Fault.FOREIGN_POSITION: _once("Somebody else buys on the account.", "quantity"),
     Fault.UNKNOWN_ORDER: _once("Somebody else places an order on the account."),
+    Fault.WARNING: _switch("A warning follows every order, which is live all the same.", "code"),
+    Fault.READ_ONLY: _switch("321 for every order and cancel: the API is read-only."),
     Fault.CANCEL_UNANSWERED: _switch("Cancels are neither carried out nor answered."),
     Fault.FILL_AFTER_CANCEL: _switch("An order told to be cancelled can still fill.", "rate"),
 }
 """Every fault and what it does."""
 
-_LIMITS: Final = {"rate": (0.0, 1.0), "seconds": (0.0, 3_600.0), "quantity": (-100.0, 100.0)}
+_LIMITS: Final = {
+    "rate": (0.0, 1.0),
+    "seconds": (1.0, 3_600.0),
+    "quantity": (-100.0, 100.0),
+    "code": (399.0, 10_349.0),
+}
+_WHOLE: Final = ("quantity", "code")
 _SECOND_STEP: Final = 5
 
 
@@ -110,6 +120,7 @@ class FaultChange:
     rate: float | None = None
     seconds: float | None = None
     quantity: int | None = None
+    code: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,13 +190,14 @@ def read_change(entry: Mapping[str, object], name: str) -> FaultChange:
         raise InputRefused(f"{name}: turn: expected on or off, got {turn!r}")
     if turn == "off" and known.is_once:
         raise InputRefused(f"{name}: {fault.value} happens once and cannot be switched off")
-    quantity = _number(entry, "quantity", name)
+    quantity, code = _number(entry, "quantity", name), _number(entry, "code", name)
     return FaultChange(
         fault=fault,
         is_on=turn == "on",
         rate=_number(entry, "rate", name),
         seconds=_number(entry, "seconds", name),
         quantity=None if quantity is None else int(quantity),
+        code=None if code is None else int(code),
     )
 
 
@@ -235,7 +247,7 @@ def _number(entry: Mapping[str, object], key: str, name: str) -> float | None:
         number = float(str(value))
     except ValueError:
         number = float("nan")
-    is_whole = key != "quantity" or (number == number // 1 and number != 0)
+    is_whole = key not in _WHOLE or (number == number // 1 and number != 0)
     if not (low <= number <= high and is_whole):
         raise InputRefused(
             f"{name}: {key}: expected a number from {low:g} to {high:g}, got {value!r}"

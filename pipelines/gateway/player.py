@@ -21,8 +21,8 @@ LEAD: Final = timedelta(minutes=1)
 class Player:
     """Moves a market through some of its recorded sessions and tells a listener what happens.
 
-    It stands a minute before the first bell until `start` is called. Between two sessions time
-    jumps. `on_instant` is called with the open of each 5-second bar before anything is told of it.
+    It stands a minute before the first bell until it plays. Between two sessions time jumps.
+    `on_instant` is called with the open of each 5-second bar before anything is told of it.
     Raises `InputRefused` for a date that was not recorded.
     """
 
@@ -39,20 +39,14 @@ class Player:
         self.bars_told = 0
         self.times_not_kept_up = 0
         self._on_instant = on_instant
-        self._started = asyncio.Event()
         clock.jump(self.sessions[0].session.opens_at - LEAD)
 
-    @property
-    def is_started(self) -> bool:
-        return self._started.is_set()
-
-    def start(self) -> None:
-        """Begin to play; without effect after the first time."""
-        self._started.set()
-
     async def play(self, listener: MarketListener, audience: Audience) -> None:
-        """Play every session to its end; returns when its last report has been acted on."""
-        await self._started.wait()
+        """Play every session to its end; returns when its last report has been acted on.
+
+        A client that is still subscribing at the first bell is waited for as well.
+        """
+        await self._let_act(audience)
         for recorded in self.sessions:
             self.clock.jump(recorded.session.opens_at - LEAD)
             await self._play_session(recorded, listener, audience)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from engine.errors import InputRefused
@@ -44,6 +45,8 @@ class GatewayServer:
         self.venue = venue
         self.desk = OrderDesk(venue)
         self.subscribed = asyncio.Event()
+        self.on_clients_change: Callable[[str], None] = LOG.info
+        """Called with words when a client has come or gone."""
         venue.books.outbox.listener = self._on_told
         self._clients: dict[int, Client] = {}
         self._writers: set[asyncio.StreamWriter] = set()
@@ -204,6 +207,7 @@ class GatewayServer:
         if client.client_id is not None and self._clients.get(client.client_id) is client:
             del self._clients[client.client_id]
             self.desk.forget_staged(client.client_id)
+            self.on_clients_change(f"{client} is gone")
 
     def _receive(self, client: Client, body: bytes) -> None:
         """Serve one frame; a request that cannot be read costs an error, not the connection."""
@@ -236,6 +240,7 @@ class GatewayServer:
             return
         client.client_id = client_id
         self._clients[client_id] = client
+        self.on_clients_change(f"{client} is connected")
         client.send(15, 1, self.venue.account_id)
         client.send(9, 1, self.desk.next_id(client_id))
         for code, text in [(2110, CONNECTIVITY[2110])] if self._is_lost else FARMS:

@@ -80,16 +80,17 @@ class Listener:
 
 @dataclass
 class Crowd:
-    """Clients that keep up, or let the player wait for this event."""
+    """Clients that keep up, or from a time on let the player wait for an event."""
 
     asked: int = 0
-    was_asked: asyncio.Event = field(default_factory=asyncio.Event)
+    slow_from: int = 1
+    slow: asyncio.Event = field(default_factory=asyncio.Event)
     ready: asyncio.Event | None = None
 
     async def caught_up(self, timeout_seconds: float) -> bool:
         self.asked += 1
-        self.was_asked.set()
-        if self.ready is not None:
+        if self.ready is not None and self.asked >= self.slow_from:
+            self.slow.set()
             await self.ready.wait()
         return True
 
@@ -111,7 +112,6 @@ def stage(frame: pl.DataFrame, pace: str = "max", **options) -> tuple[Player, Re
 
 
 async def played(player: Player, listener: Listener, crowd: Crowd | None = None) -> None:
-    player.start()
     await player.play(listener, crowd or Crowd())
 
 
@@ -172,18 +172,9 @@ def test_time_jumps_from_one_session_to_a_minute_before_the_next() -> None:
     assert recording.now() == OPENS_AT + DAY + 390 * MINUTE
 
 
-def test_nothing_is_played_before_the_start_and_the_clock_stands_before_the_bell() -> None:
-    player, recording, listener = stage(bars((0,)), "1000")
+def test_the_clock_stands_a_minute_before_the_bell_until_the_market_is_played() -> None:
+    _, recording, _ = stage(bars((0,)), "1000")
 
-    async def waits() -> None:
-        task = asyncio.create_task(player.play(listener, Crowd()))
-        await asyncio.sleep(0)
-        task.cancel()
-
-    asyncio.run(waits())
-
-    assert listener.told == []
-    assert not player.is_started
     assert recording.now() == OPENS_AT - MINUTE
 
 
@@ -239,12 +230,11 @@ def test_history_is_cut_at_both_ends_as_asked() -> None:
 
 def test_at_full_speed_the_player_waits_until_the_clients_have_acted() -> None:
     player, _, listener = stage(bars((0,)))
-    crowd = Crowd(ready=asyncio.Event())
+    crowd = Crowd(slow_from=4, ready=asyncio.Event())
 
     async def hold_then_release() -> tuple[int, int]:
-        player.start()
         task = asyncio.create_task(player.play(listener, crowd))
-        await crowd.was_asked.wait()
+        await crowd.slow.wait()
         for _ in range(50):
             await asyncio.sleep(0)
         held = len(listener.of(TapeBar))
@@ -252,7 +242,7 @@ def test_at_full_speed_the_player_waits_until_the_clients_have_acted() -> None:
         await task
         return held, len(listener.of(TapeBar))
 
-    assert asyncio.run(hold_then_release()) == (1, 390 * 12)
+    assert asyncio.run(hold_then_release()) == (3, 390 * 12)
 
 
 def test_a_wait_that_was_over_first_is_counted_and_the_market_goes_on() -> None:
