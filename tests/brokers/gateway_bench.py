@@ -125,6 +125,7 @@ class GatewayBench:
         self.broker = self.made()
         self.broker.connect()
         self.broker.subscribe("MES")  # The bars tell the adapter what time it is.
+        self.settle()
 
     # ── The suite's hand on market and wire ─────────────────────────────────────────────────────
 

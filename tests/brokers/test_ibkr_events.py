@@ -48,6 +48,7 @@ from engine.errors import (
 from engine.units import OrderRef
 from pipelines.brokers.dispatch import take_stock
 from pipelines.brokers.ibkr import IbkrBroker
+from pipelines.brokers.ibkr.hours import regular_session
 from pipelines.gateway.assembly import Gateway, GatewaySettings
 from pipelines.gateway.run import running_gateway
 from pipelines.gateway.told import ErrorTold
@@ -662,22 +663,23 @@ def test_no_silence_is_told_while_the_market_is_closed() -> None:
 def test_the_calendar_says_when_bars_are_due(
     day: date, opens: tuple[int, int], closes: tuple[int, int]
 ) -> None:
-    with bench() as made:
-        session_at = made.broker._session_at
     first = datetime(day.year, day.month, day.day, *opens, tzinfo=UTC)
     end = datetime(day.year, day.month, day.day, *closes, tzinfo=UTC)
     moment = timedelta(seconds=1)
 
-    assert session_at(first) is not None
-    assert session_at(end - moment) is not None
-    assert session_at(first - moment) is None
-    assert session_at(end) is None
+    rules = RULES.session
+    assert regular_session(first, rules) is not None
+    assert regular_session(end - moment, rules) is not None
+    assert regular_session(first - moment, rules) is None
+    assert regular_session(end, rules) is None
 
 
 def test_no_bars_are_due_on_a_day_without_a_session() -> None:
-    with bench() as made:
-        assert made.broker._session_at(datetime(2025, 3, 8, 15, 0, tzinfo=UTC)) is None
-        assert made.broker._session_at(datetime(2024, 12, 25, 16, 0, tzinfo=UTC)) is None
+    saturday = datetime(2025, 3, 8, 15, 0, tzinfo=UTC)
+    christmas = datetime(2024, 12, 25, 16, 0, tzinfo=UTC)
+
+    assert regular_session(saturday, RULES.session) is None
+    assert regular_session(christmas, RULES.session) is None
 
 
 # ── Statuses, executions and commissions out of order ───────────────────────────────────────────

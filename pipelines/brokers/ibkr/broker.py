@@ -1,13 +1,10 @@
 """Interactive Brokers behind the broker port: a synchronous face over a loop in its own thread."""
 
-import asyncio
 from collections.abc import Coroutine, Iterable, Sequence
-from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
-from contracts.calendar import is_session, session_on
 from engine.broker import (
     AccountReported,
     BarReported,
@@ -25,29 +22,21 @@ from engine.broker import (
     ReplaceStop,
     WorkingOrder,
 )
-from engine.calendar import Session
-from engine.errors import BrokerMismatch, BrokerTimeout, BrokerUnreachable, RetryLater
+from engine.errors import BrokerMismatch, BrokerTimeout, BrokerUnreachable
 from engine.rules import Rules
 from engine.units import OrderRef
 from pipelines.brokers.ibkr.front_month import traded_contract
+from pipelines.brokers.ibkr.hearing import Hearing
 from pipelines.brokers.ibkr.history import History
+from pipelines.brokers.ibkr.hours import regular_session
 from pipelines.brokers.ibkr.inbox import Inbox
+from pipelines.brokers.ibkr.keeping_pace import KeepingPace
 from pipelines.brokers.ibkr.known_orders import KnownOrders
 from pipelines.brokers.ibkr.link import Link
 from pipelines.brokers.ibkr.loop_thread import LoopThread
-from pipelines.brokers.ibkr.market_clock import ClockKind, MarketClock
+from pipelines.brokers.ibkr.market_clock import MarketClock
 from pipelines.brokers.ibkr.market_watch import MarketWatch, backfilled
-from pipelines.brokers.ibkr.messages import (
-    CommissionTold,
-    ErrorTold,
-    ExecutionTold,
-    ListedContract,
-    Message,
-    OrderTold,
-    PositionTold,
-    StatusTold,
-    TimeTold,
-)
+from pipelines.brokers.ibkr.messages import ListedContract, Message
 from pipelines.brokers.ibkr.minute_bars import MINUTE
 from pipelines.brokers.ibkr.order_desk import OrderDesk
 from pipelines.brokers.ibkr.pacing import PacingBudget
@@ -58,8 +47,6 @@ from pipelines.brokers.ibkr.settings import IbkrSettings
 Answer = TypeVar("Answer")
 WAITS_AT_MOST: Final = 3
 """Questions that one verb may have to wait for, its own included."""
-FILL_AFTER_STATUS_SECONDS: Final = 0.5
-"""How long an execution may come after the status that speaks of it before it is asked for."""
 
 
 class IbkrBroker:
@@ -81,14 +68,25 @@ class IbkrBroker:
         self._questions = Questions(self._link, self._orders, rules.instrument, self._clock)
         self._history = History(self._link, PacingBudget())
         self._market = MarketWatch(
-            self._link, self._history, self._clock, self._session_at, self._tell
+            self._link,
+            self._history,
+            self._clock,
+            lambda instant: regular_session(instant, rules.session),
+            self._tell,
         )
         self._desk = OrderDesk(self._link, self._orders, self._questions, self._clock, self._tell)
         self._thread = LoopThread(f"ibkr-{settings.client_id}")
-        self._watching: asyncio.Task[None] | None = None
-        self._is_fetching = False
-        self._is_looking = False
-        self._must_look_again = False
+        self._hearing = Hearing(
+            self._link,
+            self._questions,
+            self._orders,
+            self._positions,
+            self._market,
+            self._clock,
+            self._tell,
+        )
+        self._pace = KeepingPace(self._link, self._questions, self._inbox)
+        self._is_watching = False
 
     # ── The connection ──────────────────────────────────────────────────────────────────────────
 
@@ -118,7 +116,7 @@ class IbkrBroker:
 
     def close(self) -> None:
         if self._thread.is_running:
-            self._call(self._close(), "close", self.settings.patience.connect_seconds)
+            self._call(self._link.close(), "close", self.settings.patience.connect_seconds)
             self._thread.stop()
 
     # ── Questions ───────────────────────────────────────────────────────────────────────────────
@@ -155,7 +153,8 @@ class IbkrBroker:
         self._send(self._desk.cancel(cancel), "cancel", (cancel.ref,))
 
     def flatten(self, flatten: FlattenPosition) -> None:
-        self._send(self._desk.flatten(flatten), "flatten", (flatten.ref,))
+        seconds = WAITS_AT_MOST * self.settings.patience.query_seconds + 1
+        self._send(self._desk.flatten(flatten), "flatten", (flatten.ref,), seconds)
 
     # ── The market, and what is told ────────────────────────────────────────────────────────────
 
@@ -177,42 +176,15 @@ class IbkrBroker:
 
     def caught_up(self) -> None:
         if self._inbox.settle():  # A quote calls for nothing, and IB limits what we may ask.
-            self._thread.soon(self._say_caught_up())
+            self._thread.soon(self._pace.say_caught_up())
 
     # ── Inside the loop ─────────────────────────────────────────────────────────────────────────
 
     async def _connect(self) -> None:
         await self._link.connect()
-        if self._watching is None:
-            self._watching = asyncio.get_running_loop().create_task(self._market.watch())
-
-    async def _close(self) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
-        await self._link.close()
-
-    async def _say_caught_up(self) -> None:
-        """Ask for the time, which a simulated gateway takes for the word that it may go on.
-
-        There a question goes before it: what the gateway had sent meanwhile comes before its
-        answer, and if that is still to be read, the reader will say again that it has caught up.
-        """
-        if self._clock.kind is ClockKind.LOCAL:
-            self._link.ask_time()
-            return
-        self._must_look_again = True
-        if self._is_looking:
-            return
-        self._is_looking = True
-        try:
-            while self._must_look_again:
-                self._must_look_again = False
-                with suppress(RetryLater):  # A gateway that does not answer does not go on either.
-                    await self._questions.open_orders()
-        finally:
-            self._is_looking = False
-        if self._inbox.is_settled:
-            self._link.ask_time()
+        if not self._is_watching:
+            self._is_watching = True
+            self._link.start(self._market.watch())
 
     async def _read_in(self) -> None:
         """After each connect and restoration: the contract, the clock, and the subscriptions."""
@@ -257,47 +229,9 @@ class IbkrBroker:
     def _hear(self, message: Message) -> None:
         """Every message of the gateway, first of all; nothing may be raised into the library."""
         try:
-            self._sort(message)
+            self._hearing.hear(message)
         except Exception as error:  # noqa: BLE001 - handed to the reader, who stops the desk.
             self._inbox.fail(error)
-
-    def _sort(self, message: Message) -> None:
-        self._link.on_message(message)
-        self._questions.on_message(message)
-        self._orders.is_silent = self._link.is_reading_in
-        if isinstance(message, TimeTold):
-            self._clock.answered(message.at)
-        elif isinstance(message, ExecutionTold):
-            self._clock.told(message.at)
-        now = self._clock.now()
-        match message:
-            case OrderTold():
-                self._tell(self._orders.on_order(message, now))
-            case StatusTold():
-                self._tell(self._orders.on_status(message, now))
-            case ExecutionTold():
-                self._tell(self._orders.on_execution(message, now))
-            case CommissionTold():
-                self._tell(self._orders.on_commission(message, now))
-            case ErrorTold() if self._orders.find(message.request_id) is not None:
-                self._tell(self._orders.on_error(message, now))
-            case PositionTold() if message.account == self._link.account:
-                if not self._link.is_reading_in:
-                    self._tell(self._positions.on_position(message, now))
-            case _:
-                self._market.on_message(message)
-        if self._orders.is_short_of_fills and self._link.is_up and not self._is_fetching:
-            self._is_fetching = True
-            self._link.start(self._missed_executions())
-
-    async def _missed_executions(self) -> None:
-        """A status spoke of fills that do not come: the answer tells them as it comes in."""
-        try:
-            await asyncio.sleep(FILL_AFTER_STATUS_SECONDS)
-            if self._orders.is_short_of_fills:
-                await self._questions.executions(self._clock.now())
-        finally:
-            self._is_fetching = False
 
     def _on_state(self, state: ConnectionState, text: str) -> None:
         now = self._clock.now()
@@ -309,14 +243,6 @@ class IbkrBroker:
 
     def _tell(self, reports: Iterable[BrokerReport | MarketReport]) -> None:
         self._inbox.put(reports, self._clock.now())
-
-    def _session_at(self, instant: datetime) -> Session | None:
-        """The regular session that an instant lies in; it never spans midnight UTC."""
-        rules = self._rules.session
-        if not is_session(instant.date(), rules):
-            return None
-        session = session_on(instant.date(), rules)
-        return session if session.opens_at <= instant < session.closes_at else None
 
     async def _once_up(self, work: Coroutine[Any, Any, Answer]) -> Answer:
         """The work, unless there is nobody to do it with."""
@@ -338,9 +264,16 @@ class IbkrBroker:
         bound = WAITS_AT_MOST * self.settings.patience.query_seconds + 1
         return self._call(self._once_up(work), what, bound if seconds is None else seconds)
 
-    def _send(self, work: Coroutine[Any, Any, None], what: str, refs: Sequence[OrderRef]) -> None:
+    def _send(
+        self,
+        work: Coroutine[Any, Any, None],
+        what: str,
+        refs: Sequence[OrderRef],
+        seconds: float | None = None,
+    ) -> None:
+        bound = self.settings.patience.send_seconds if seconds is None else seconds
         try:
-            self._ask(work, what)
+            self._ask(work, what, bound)
         except BrokerTimeout as error:
             self._thread.soon(self._lose(refs, f"{what}: {error}"))
             raise

@@ -76,11 +76,6 @@ class FeedHealth:
         self._doubts[_AGE] = (FeedState.STALE, f"no bar for {seconds:.0f} s")
         return self._changed(at)
 
-    @property
-    def state(self) -> FeedState | None:
-        """What was told last; null before anything was."""
-        return self._told
-
     def _on_data_code(self, told: ErrorTold) -> None:
         text = f"{told.code}: {told.text}"
         match data_reaction(told.code):

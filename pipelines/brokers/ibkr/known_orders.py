@@ -29,7 +29,7 @@ from pipelines.brokers.ibkr.messages import (
     OrderTold,
     StatusTold,
 )
-from pipelines.brokers.ibkr.order_terms import OrderTerms, TimeInForce
+from pipelines.brokers.ibkr.order_terms import OrderTerms, learnt_terms
 
 WORKING: Final = frozenset({"PreSubmitted", "Submitted"})
 ENDED: Final = frozenset({"Cancelled", "ApiCancelled"})
@@ -135,7 +135,7 @@ class KnownOrders:
         order = self.by_ref.get(told.ref)
         if order is None:
             order = KnownOrder(
-                terms=_terms_of(told), order_id=told.order_id, parent_id=told.parent_id
+                terms=learnt_terms(told.ref, told), order_id=told.order_id, parent_id=told.parent_id
             )
             self.by_ref[told.ref] = order
         if told.order_id > 0:
@@ -290,27 +290,6 @@ class KnownOrders:
         order.state = state
         if not self.is_silent:
             yield OrderReported(at=at, ref=order.terms.ref, event=event, text=text)
-
-
-def _terms_of(told: OrderTold) -> OrderTerms:
-    """The terms under which an order was sent, by an earlier process, as the broker lists it."""
-    if told.ref is None:
-        raise AssertionError("an order without a ref is nobody's")
-    known = {life.value for life in TimeInForce}
-    return OrderTerms(
-        ref=told.ref,
-        side=told.side,
-        kind=told.kind,
-        quantity=told.quantity,
-        price=told.price,
-        time_in_force=TimeInForce(told.time_in_force)
-        if told.time_in_force in known
-        else TimeInForce.DAY,
-        good_till=told.good_till,
-        outside_rth=told.outside_rth,
-        oca_group=told.oca_group,
-        is_child=told.parent_id > 0,
-    )
 
 
 def _identity(execution_id: str) -> tuple[str, int]:

@@ -7,7 +7,6 @@ client of the library, so that nothing of a dead one is read.
 
 import asyncio
 import logging
-from asyncio import FIRST_COMPLETED
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, Final, TypeVar
@@ -24,15 +23,13 @@ from tenacity import (
 from engine.broker import ConnectionState
 from engine.errors import BrokerMismatch, BrokerTimeout, BrokerUnreachable, ClientIdInUse
 from pipelines.brokers.ibkr.client_library import told_client
+from pipelines.brokers.ibkr.connecting import address, chosen_account, open_client
 from pipelines.brokers.ibkr.error_codes import LinkReaction, link_reaction
-from pipelines.brokers.ibkr.market_clock import ClockKind
 from pipelines.brokers.ibkr.messages import NO_REQUEST, ErrorTold, Message, TimeTold
 from pipelines.brokers.ibkr.settings import IbkrSettings
 
 LOG: Final = logging.getLogger(__name__)
-PAPER_PREFIX: Final = "DU"
-CONNECT_STEPS: Final = 3
-"""The library waits once for the socket, once for its first questions, once for executions."""
+MENDED_BY_ITSELF: Final = 2110
 
 Answer = TypeVar("Answer")
 OnState = Callable[[ConnectionState, str], None]
@@ -58,7 +55,6 @@ class Link:
         self.settings = settings
         self.account = ""
         self.is_reading_in = False
-        self.connections = 0
         self._hear = hear
         self._read_in = read_in
         self._on_state = on_state
@@ -67,12 +63,13 @@ class Link:
         self._is_open = False
         self._is_up = False
         self._is_cut = False
+        self._cut_by = 0
         self._is_closing = False
-        self._is_id_busy = False
         self._time_told = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._mending: asyncio.Task[None] | None = None
         self._down_text = "not connected yet"
+        self._address = address(settings)
 
     # ── For those who use it ────────────────────────────────────────────────────────────────────
 
@@ -105,6 +102,8 @@ class Link:
 
         Raises `BrokerUnreachable`, `ClientIdInUse` or `BrokerMismatch`.
         """
+        if self._is_up:
+            return
         patience = self.settings.patience
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(ClientIdInUse),
@@ -170,20 +169,21 @@ class Link:
     def _on_notice(self, told: ErrorTold) -> None:
         match link_reaction(told.code):
             case LinkReaction.CUT:
-                self._cut(f"{told.code}: {told.text}")
+                self._cut(told)
             case LinkReaction.RESTORED_WITHOUT_DATA:
                 self._on_state(ConnectionState.DATA_LOST, f"{told.code}: {told.text}")
                 self.start(self._restore())
             case LinkReaction.RESTORED:
                 self.start(self._restore())
+            case LinkReaction.FARM_OK if self._is_cut and self._cut_by == MENDED_BY_ITSELF:
+                self.start(self._restore())  # 2110 has no word of its own for its end.
             case LinkReaction.RECONNECT:
                 self.start(self._drop_later(f"{told.code}: {told.text}"))
-            case LinkReaction.CLIENT_ID_IN_USE:
-                self._is_id_busy = True
             case _:
                 return
 
-    def _cut(self, why: str) -> None:
+    def _cut(self, told: ErrorTold) -> None:
+        why, self._cut_by = f"{told.code}: {told.text}", told.code
         if self._is_up and not self._is_cut:
             self._on_state(ConnectionState.DOWN, why)
         self._is_cut, self._down_text = True, why
@@ -208,59 +208,22 @@ class Link:
     # ── Connecting ──────────────────────────────────────────────────────────────────────────────
 
     async def _connect_once(self) -> None:
-        self._is_id_busy, self._is_cut = False, False
-        settings, seconds = self.settings, self.settings.patience.connect_seconds
-        client, account = told_client(settings.library, self._hear), settings.account
-        if settings.clock is ClockKind.TOLD:
-            client.client.MaxRequests = 0  # IB's limit of messages a second is not a simulation's.
+        self._is_cut = False
+        client = told_client(self.settings.library, self._hear)
         self._client, self.is_reading_in = client, True
         try:
-            await self._open(
-                client,
-                client.connectAsync(
-                    settings.host, settings.port, settings.client_id, seconds, account=account
-                ),
-            )
+            await open_client(client, self.settings)
             self._is_open = True
-            self._check_account(client.managedAccounts())
+            self.account = chosen_account(client.managedAccounts(), self.settings)
             client.disconnectedEvent += self._on_disconnected
             client.timeoutEvent += self._on_silence
             await self._read_in()
             self._demand_same(client)
             self._tell_up()
-        except (OSError, TimeoutError, BrokerTimeout) as error:
-            self._fail()
-            if self._is_id_busy:
-                raise ClientIdInUse(
-                    f"{self._address}: client id {settings.client_id} is in use (326); end the "
-                    "other program that uses it, or wait until the gateway lets its session go"
-                ) from error
-            why = str(error) or type(error).__name__
-            raise BrokerUnreachable(
-                f"{self._address}: cannot connect ({why}); check that IB Gateway "
-                "runs, is logged in and accepts API clients on this port"
-            ) from error
         except BaseException:
-            self._fail()
+            self._is_up, self.is_reading_in = False, False
+            self._drop_client()
             raise
-
-    async def _open(self, client: Any, connecting: Coroutine[Any, Any, Any]) -> None:
-        """Await a connection; the library waits its whole time for one that was refused."""
-        refused = asyncio.Event()
-        client.client.apiError += lambda _: refused.set()
-        opening = asyncio.create_task(connecting)
-        refusal = asyncio.create_task(refused.wait())
-        seconds = CONNECT_STEPS * self.settings.patience.connect_seconds
-        try:
-            await asyncio.wait((opening, refusal), timeout=seconds, return_when=FIRST_COMPLETED)
-            await asyncio.sleep(0)  # The library may be about to say more than that it failed.
-            if not opening.done():
-                raise ConnectionError("the gateway closed the connection, or did not answer")
-            opening.result()
-        finally:
-            refusal.cancel()
-            opening.cancel()
-            await asyncio.gather(opening, refusal, return_exceptions=True)
 
     def _demand_same(self, client: Any) -> None:
         if client is not self._client or self._is_cut:
@@ -268,30 +231,8 @@ class Link:
 
     def _tell_up(self) -> None:
         self.is_reading_in, self._is_up = False, True
-        self.connections += 1
         self._client.setTimeout(self.settings.patience.silence_seconds)
         self._on_state(ConnectionState.UP, f"{self.account} at {self._address}")
-
-    def _check_account(self, managed: list[str]) -> None:
-        """Choose the account; raises `BrokerMismatch` when it is not the one to be traded."""
-        settings = self.settings
-        names = ", ".join(managed) or "none"
-        if not settings.account and len(managed) != 1:
-            raise BrokerMismatch(
-                f"CREDENCE_IBKR_ACCOUNT: the login has the accounts {names}; name the one to trade"
-            )
-        account = settings.account or managed[0]
-        if account not in managed:
-            raise BrokerMismatch(
-                f"CREDENCE_IBKR_ACCOUNT: expected {account}, the login has {names}; "
-                "correct the setting or log in with the other user"
-            )
-        if settings.wants_paper and not account.startswith(PAPER_PREFIX):
-            raise BrokerMismatch(
-                f"{self._address}: expected a paper account ({PAPER_PREFIX}…), got {account}; "
-                "log the gateway in to paper trading, or point CREDENCE_IBKR_PORT to it"
-            )
-        self.account = account
 
     # ── Losing and mending ──────────────────────────────────────────────────────────────────────
 
@@ -347,10 +288,6 @@ class Link:
         if client is self._client and client is not None:
             client.setTimeout(patience.silence_seconds)
 
-    def _fail(self) -> None:
-        self._is_up, self.is_reading_in = False, False
-        self._drop_client()
-
     def _drop_client(self) -> None:
         client, self._client, self._is_open = self._client, None, False
         if client is None:
@@ -384,10 +321,6 @@ class Link:
             f"{self._address}: no connection to the broker ({why}); nothing was sent or asked. "
             "It is being mended: try again"
         )
-
-    @property
-    def _address(self) -> str:
-        return f"{self.settings.host}:{self.settings.port}"
 
 
 def _deaf(_: Message) -> None:

@@ -64,7 +64,7 @@ class MarketWatch:
         self._heard_at = self._asked_at = time.monotonic()
         self._was_open = False
         self._waiting: deque[BarReported | Missing] = deque()
-        self._catching_up: asyncio.Task[None] | None = None
+        self._is_catching_up = False
 
     def subscribe(self, contract: ListedContract) -> None:
         """Ask for 5-second bars and quotes, in place of what was asked for before."""
@@ -124,8 +124,9 @@ class MarketWatch:
             self._tell([closed])
             return
         self._waiting.append(closed)
-        if self._catching_up is None:
-            self._catching_up = asyncio.get_running_loop().create_task(self._catch_up())
+        if not self._is_catching_up:
+            self._is_catching_up = True
+            self._link.start(self._catch_up())
 
     def _on_quote(self, told: QuoteTold) -> None:
         before = self._quotes
@@ -155,7 +156,7 @@ class MarketWatch:
                     self._tell([item])
                 self._waiting.popleft()
         finally:
-            self._catching_up = None
+            self._is_catching_up = False
 
     async def _missed(self, missing: Missing) -> list[BarReported]:
         assert self._contract is not None  # noqa: S101 - a bar came, so something was subscribed.

@@ -13,6 +13,7 @@ from typing import Final
 from engine.broker import FlattenPosition, OrderKind, PlaceBracket, PlaceProtection
 from engine.instrument import Instrument
 from engine.units import OrderRef, Side
+from pipelines.brokers.ibkr.messages import OrderTold
 
 CANCEL_WITH_BLOCK: Final = 1
 """OCA type: a fill cancels the rest of the group, and no two of it trade at the same time."""
@@ -120,6 +121,24 @@ def closing_terms(flatten: FlattenPosition, position: int) -> OrderTerms:
         quantity=abs(position),
         price=None,
         time_in_force=TimeInForce.DAY,
+    )
+
+
+def learnt_terms(ref: OrderRef, told: OrderTold) -> OrderTerms:
+    """The terms under which an order was sent, by an earlier process, as the broker lists it."""
+    known = {life.value for life in TimeInForce}
+    life = told.time_in_force
+    return OrderTerms(
+        ref=ref,
+        side=told.side,
+        kind=told.kind,
+        quantity=told.quantity,
+        price=told.price,
+        time_in_force=TimeInForce(life) if life in known else TimeInForce.DAY,
+        good_till=told.good_till,
+        outside_rth=told.outside_rth,
+        oca_group=told.oca_group,
+        is_child=told.parent_id > 0,
     )
 
 
