@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from engine.errors import InputRefused
@@ -57,7 +59,7 @@ class GatewayServer:
         self._thawed.set()
         self._is_lost = False
         self._untold: list[OrderEventTold | WhatIfTold | AccountTold] = []
-        self._waiting: list[tuple[Client, int, Fields]] = []
+        self._waiting = deque[tuple[Client, int, Fields]](maxlen=UNTOLD_MAX)
 
     async def open(self, port: int = 0) -> int:
         """Listen on a loopback port, any free one for 0, and return it; `OSError` if taken."""
@@ -111,10 +113,11 @@ class GatewayServer:
         untold, self._untold = self._untold, []
         for told in untold:
             self._on_told(told)
-        waiting, self._waiting = self._waiting, []
-        for client, message, fields in waiting:
-            if not client.is_closed:
-                self._dispatch(client, message, fields)
+        while self._waiting:
+            client, message, fields = self._waiting.popleft()
+            with _answering_unreadable(client):
+                if not client.is_closed:
+                    self._dispatch(client, message, fields)
 
     def freeze(self) -> None:
         """Read nothing and send nothing, with every socket open, until `thaw`."""
@@ -212,21 +215,16 @@ class GatewayServer:
     def _receive(self, client: Client, body: bytes) -> None:
         """Serve one frame; a request that cannot be read costs an error, not the connection."""
         fields = Fields(fields_of(body))
-        try:
+        with _answering_unreadable(client):
             message = fields.integer()
             if client.client_id is None:
                 self._start(client, message, fields)
             elif self._is_lost and message in order_requests.CHANGES:
                 self._waiting.append((client, message, fields))
-                self._waiting = self._waiting[-UNTOLD_MAX:]
             elif self._is_lost and message in data_requests.LIVE_DATA:
                 data_requests.refuse_disconnected(message, client, fields)
             else:
                 self._dispatch(client, message, fields)
-        except BrokenFrame:
-            raise
-        except InputRefused as error:
-            client.error(-1, 320, f"Error reading request:Unable to parse data. {error}")
 
     def _start(self, client: Client, message: int, fields: Fields) -> None:
         if message != _START_API:
@@ -294,3 +292,14 @@ class GatewayServer:
             client.close("a fault that is switched on: at its fill")
         else:
             order_requests.tell(client, told, self.venue.account_id)
+
+
+@contextmanager
+def _answering_unreadable(client: Client) -> Iterator[None]:
+    """Answer what cannot be read in a request with 320; bytes that are no frame go on up."""
+    try:
+        yield
+    except BrokenFrame:
+        raise
+    except InputRefused as error:
+        client.error(-1, 320, f"Error reading request:Unable to parse data. {error}")

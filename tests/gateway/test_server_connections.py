@@ -191,6 +191,21 @@ def test_while_ib_is_not_reached_nothing_comes_and_orders_wait(
     play(scene)
 
 
+def test_an_unreadable_order_that_waited_costs_an_error_and_not_the_restoration() -> None:
+    async def scene(desk: Desk) -> None:
+        desk.gateway.server.lose_connectivity()
+        desk.ib.client.send(3, "x")
+        await desk.place("BUY", "LMT", 4990.0)
+
+        desk.gateway.server.restore_connectivity(data_lost=False)
+        await desk.settle()
+
+        assert [code for _, code in desk.errors] == [1100, 1102, 320]
+        assert len(desk.gateway.venue.books.working) == 1
+
+    play(scene)
+
+
 def test_who_connects_while_ib_is_not_reached_is_told_so() -> None:
     async def scene(desk: Desk) -> None:
         desk.gateway.server.lose_connectivity()
