@@ -83,8 +83,8 @@ class Client:
         return f"client {self.client_id} (version {self.version})"
 
     def send(self, *fields: Field) -> None:
-        """Send one message; nothing at all to a client that is closed."""
-        if self.is_closed:
+        """Send one message; nothing at all to a client that is closed or gone."""
+        if self.is_closed or self._writer.is_closing():
             return
         message = framed(*fields)
         if self._held is None:

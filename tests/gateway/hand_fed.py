@@ -114,10 +114,10 @@ class HandFedGateway:
         self.market.at += timedelta(seconds=seconds)
         self.venue.advance(self.market.at)
 
-    async def connect(self, client_id: int = 7) -> IB:
+    async def connect(self, client_id: int = 7, *, timeout_seconds: float = 5) -> IB:
         ib = IB()
         ib.RaiseRequestErrors = True
-        await ib.connectAsync("127.0.0.1", self.port, clientId=client_id, timeout=5)
+        await ib.connectAsync("127.0.0.1", self.port, clientId=client_id, timeout=timeout_seconds)
         return ib
 
 

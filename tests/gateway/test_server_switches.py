@@ -144,7 +144,7 @@ def test_every_client_id_is_in_use() -> None:
         desk.gateway.switches.client_id_in_use = True
 
         with pytest.raises((TimeoutError, ConnectionError)):
-            await desk.gateway.connect(8)
+            await desk.gateway.connect(8, timeout_seconds=0.2)
 
         assert desk.gateway.server.client_ids == [7]
 
