@@ -64,6 +64,7 @@ def fill(
         request_id=request_id,
         execution_id=execution_id,
         order_id=IDS[ref],
+        client_id=1,
         perm_id=1000 + IDS[ref],
         ref=ref,
         symbol="MES",

@@ -49,6 +49,7 @@ from engine.units import OrderRef
 from pipelines.brokers.dispatch import take_stock
 from pipelines.brokers.ibkr import IbkrBroker
 from pipelines.brokers.ibkr.hours import regular_session
+from pipelines.brokers.ibkr.pacing import PacingBudget
 from pipelines.gateway.assembly import Gateway, GatewaySettings
 from pipelines.gateway.run import running_gateway
 from pipelines.gateway.told import ErrorTold
@@ -212,6 +213,18 @@ def test_a_fill_missed_during_a_cut_is_found_by_asking(at: Scene) -> None:
 
     assert [p.quantity for p in snapshot.positions] == [1]
     assert {e.ref for e in snapshot.executions} == {ENTRY}
+
+
+def test_a_broken_link_to_the_server_is_over_when_a_farm_answers_again(at: Scene) -> None:
+    broken = "Connectivity between Trader Workstation and server is broken."
+    well = "Market data farm connection is OK:usfuture"
+    at.bench.call(lambda gateway: gateway.server.broadcast(2110, broken))
+    at.until(lambda: at.connections == [DOWN], "the cut is told")
+
+    at.bench.call(lambda gateway: gateway.server.broadcast(2104, well))
+    at.reconnected()
+
+    assert at.connections == [DOWN, UP]
 
 
 # ── Farms ───────────────────────────────────────────────────────────────────────────────────────
@@ -443,6 +456,15 @@ def test_the_same_question_is_not_asked_twice_within_fifteen_seconds(at: Scene) 
     at.broker.bars("MES", instant(0))
 
     with pytest.raises(BrokerTimeout, match="allows the next question for old bars in 1"):
+        at.broker.bars("MES", instant(0))
+
+
+def test_a_pace_that_the_broker_refuses_is_waited_out_within_the_bound(at: Scene) -> None:
+    at.bench.call(lambda gateway: setattr(gateway.venue.switches, "enforces_pacing", True))
+    at.broker.bars("MES", instant(0))
+    at.broker._history._budget = PacingBudget()  # As after a restart, which forgets what it asked.
+
+    with pytest.raises(BrokerTimeout, match="allows the next question for old bars in 15 s"):
         at.broker.bars("MES", instant(0))
 
 

@@ -1,5 +1,6 @@
 """What the adapter tells the desk about orders, from words the gateway may use in any order."""
 
+from dataclasses import replace
 from decimal import Decimal
 from itertools import permutations
 
@@ -343,6 +344,21 @@ def test_an_execution_finds_its_order_by_perm_id_after_a_restart() -> None:
     assert words(told) == ["a/entry +1@100", "a/entry filled"]
 
 
+def test_an_order_id_of_another_client_is_not_taken_for_ours() -> None:
+    orders = bracket_sent()
+    theirs = replace(status(ENTRY, "Filled", filled=1), client_id=7, perm_id=5)
+    their_fill = replace(fill(ENTRY, "x1.01"), client_id=7, perm_id=5, ref=None)
+    their_order = replace(listed(OrderRef("theirs"), order_id=11, perm_id=5), client_id=7)
+
+    told = orders.on_order(their_order, AT)
+    told += orders.on_status(theirs, AT)
+    told += orders.on_execution(their_fill, AT)
+
+    assert words(told) == ["permId/5 +1@100"]
+    assert state_of(orders, ENTRY) is OrderState.SENT
+    assert OrderRef("theirs") not in orders.by_ref
+
+
 def test_only_what_was_sent_and_not_answered_is_lost_with_a_connection() -> None:
     orders = bracket_sent()
     orders.on_status(status(ENTRY, "Submitted"), AT)
@@ -361,10 +377,7 @@ def test_a_ref_is_taken_once() -> None:
 
 def test_a_fill_of_an_order_without_a_ref_is_named_by_its_perm_id() -> None:
     orders = KnownOrders(bracket_sent().instrument)
-    alien = fill(TARGET, "x1.01")
-    alien = type(alien)(
-        **{name: getattr(alien, name) for name in alien.__slots__} | {"ref": None}  # type: ignore[arg-type]
-    )
+    alien = replace(fill(TARGET, "x1.01"), ref=None)
 
     (told,) = orders.on_execution(alien, AT)
 

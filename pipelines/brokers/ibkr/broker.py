@@ -62,7 +62,7 @@ class IbkrBroker:
         self._rules = rules
         self._clock = MarketClock(settings.clock)
         self._inbox = Inbox()
-        self._orders = KnownOrders(rules.instrument)
+        self._orders = KnownOrders(rules.instrument, settings.client_id)
         self._positions = HeldPositions()
         self._link = Link(settings, self._hear, self._read_in, self._on_state, self._inbox.fail)
         self._questions = Questions(self._link, self._orders, rules.instrument, self._clock)

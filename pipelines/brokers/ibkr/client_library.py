@@ -4,6 +4,7 @@ Nobody else imports either. Both bring a module called `eventkit`, each its own 
 they live in separate environments; which of them is used is a setting.
 """
 
+import logging
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -28,6 +29,11 @@ class Library(StrEnum):
 
     IB_INSYNC = "ib_insync"
     IB_ASYNC = "ib_async"
+
+
+for _library in Library:
+    # What the libraries log is told to the desk in words of its own; a handler still gets it all.
+    logging.getLogger(_library.value).addHandler(logging.NullHandler())
 
 
 def library_module(library: Library) -> Any:

@@ -71,6 +71,7 @@ class KnownOrders:
     """
 
     instrument: Instrument
+    client_id: int = 1
     is_silent: bool = False
     by_ref: dict[OrderRef, KnownOrder] = field(default_factory=dict)
     _refs_by_order_id: dict[int, OrderRef] = field(default_factory=dict)
@@ -132,6 +133,8 @@ class KnownOrders:
         """Learn of an order that is listed; raises `OffGridPrice` for a price between ticks."""
         if told.ref is None or told.symbol != self.instrument.symbol:
             return []
+        if not told.is_completed and told.client_id != self.client_id:
+            return []  # Another client's: its order ids say nothing about ours.
         order = self.by_ref.get(told.ref)
         if order is None:
             order = KnownOrder(
@@ -150,7 +153,7 @@ class KnownOrders:
 
     def on_status(self, told: StatusTold, at: datetime) -> list[BrokerReport]:
         """A status of one of our orders; what is told of others' is left to the open orders."""
-        order = self._named(told.order_id, told.perm_id)
+        order = self._named(told.client_id, told.order_id, told.perm_id)
         if order is None:
             return []
         if told.perm_id:
@@ -163,7 +166,7 @@ class KnownOrders:
         """A fill, told once per execution id, and the state that its order is in with it."""
         if told.symbol != self.instrument.symbol or told.execution_id in self._executions_told:
             return []
-        order = self._named(told.order_id, told.perm_id)
+        order = self._named(told.client_id, told.order_id, told.perm_id)
         if order is None and told.ref is not None:
             order = self.by_ref.get(told.ref)
         if order is not None:
@@ -180,7 +183,7 @@ class KnownOrders:
 
         One of an order without a ref, which is not ours, names the order's permId instead.
         """
-        order = self._named(told.order_id, told.perm_id)
+        order = self._named(told.client_id, told.order_id, told.perm_id)
         ref = told.ref or (None if order is None else order.terms.ref)
         return ExecutionReported(
             at=told.at,
@@ -220,9 +223,10 @@ class KnownOrders:
 
     # ── Inside ──────────────────────────────────────────────────────────────────────────────────
 
-    def _named(self, order_id: int, perm_id: int) -> KnownOrder | None:
+    def _named(self, client_id: int, order_id: int, perm_id: int) -> KnownOrder | None:
+        """Our order of a permId, which is unique, or of an order id, which is a client's own."""
         ref = self._refs_by_perm_id.get(perm_id) if perm_id else None
-        if ref is None and order_id > 0:
+        if ref is None and order_id > 0 and client_id == self.client_id:
             ref = self._refs_by_order_id.get(order_id)
         return None if ref is None else self.by_ref[ref]
 

@@ -58,6 +58,7 @@ class ExecutionTold:
     request_id: int
     execution_id: str
     order_id: int
+    client_id: int
     perm_id: int
     ref: OrderRef | None
     symbol: str

@@ -67,6 +67,7 @@ class Telling:
                 request_id=reqId,
                 execution_id=execution.execId,
                 order_id=execution.orderId if 0 < execution.orderId < 2**31 - 1 else 0,
+                client_id=execution.clientId,
                 perm_id=execution.permId,
                 ref=OrderRef(execution.orderRef) if execution.orderRef else None,
                 symbol=contract.symbol,
