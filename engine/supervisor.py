@@ -67,15 +67,15 @@ class Orders:
     all: tuple[Order, ...] = ()
 
     def find(self, ref: OrderRef | None) -> Order | None:
-        return next((order for order in self.all if order.ref == ref), None)
+        for order in self.all:
+            if order.ref == ref:
+                return order
+        return None
 
     def of(self, decision_id: DecisionId, *legs: Leg) -> tuple[Order, ...]:
         """Orders of one decision, of these legs if any are named."""
-        return tuple(
-            order
-            for order in self.all
-            if order.decision_id == decision_id and (not legs or order.leg in legs)
-        )
+        own = [order for order in self.all if order.decision_id == decision_id]
+        return tuple([order for order in own if order.leg in legs] if legs else own)
 
     @cached_property
     def live(self) -> tuple[Order, ...]:

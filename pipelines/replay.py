@@ -185,10 +185,9 @@ class _Loop:
         """The bars that may lead to something, and those of an open trade."""
         kill_below = self.rules.constitution.dvs_kill_below
         enters_from: datetime | None = None
-        is_known = False
+        is_idle, is_known = shadow.is_idle, False
         minute = -1
         for row in session.rows:
-            is_idle = shadow.is_idle
             may_enter = row.may_enter and is_idle
             if may_enter:
                 # Asked only here: while a trade is open the answer changes often and is not needed.
@@ -199,9 +198,9 @@ class _Loop:
                 self._play_gap(shadow, session, minute, row.minute)
             if not is_idle or may_enter or row.dvs < kill_below:
                 shadow.play_bar(row)
-                is_known = False
+                is_idle, is_known = shadow.is_idle, False
             minute = row.minute
-        if not shadow.is_idle:
+        if not is_idle:
             self._play_gap(shadow, session, minute, session.opened.minutes)
 
     def _play_gap(

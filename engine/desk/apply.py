@@ -77,6 +77,10 @@ def apply(state: DeskState, fact: Fact, rules: Rules) -> DeskState:
 
 def _apply(state: DeskState, fact: Fact, rules: Rules) -> DeskState:
     match fact:
+        case OrderReported() | ExecutionReported() | CommissionReported() | CommandFailed():
+            return _after_order_report(state, fact, rules)
+        case AccountReported():
+            return state._replace(account=fact)
         case BarSeen():
             return _after_bar(state, fact)
         case SessionOpened():
@@ -85,10 +89,6 @@ def _apply(state: DeskState, fact: Fact, rules: Rules) -> DeskState:
             return _after_intent(state, fact)
         case TradePlanned() | TradeChanged() | StopMoved() | TradeClosed():
             return _after_trade_fact(state, fact, rules)
-        case OrderReported() | ExecutionReported() | CommissionReported() | CommandFailed():
-            return _after_order_report(state, fact, rules)
-        case AccountReported():
-            return state._replace(account=fact)
         case ConnectionReported():
             is_up = fact.state is ConnectionState.UP
             return state._replace(down_since=None if is_up else state.down_since or fact.at)
