@@ -1,7 +1,7 @@
 """Stage `decisions`: exactly one record per closed bar, read back from the journal."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -40,7 +40,6 @@ def numbers(_rules: Rules) -> Mapping[str, pl.Expr]:
     "decisions",
     deps=[trading_session],
     pool="warehouse_write",
-    one_by_one=True,
     numbers=numbers,
 )
 def decisions(
@@ -49,15 +48,23 @@ def decisions(
     rules: dg.ResourceParam[Rules],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """What was decided on each bar, why, and what would have changed it."""
-    session = sessions_of(context.partition_keys, rules.session)[0]
-    events = session_journals.events(session.session_date, Kind.DECISION)
-    rows = decision_rows(events, session, rules)
+    rows = _journalled(session_journals, sessions_of(context.partition_keys, rules.session), rules)
     why = rows.group_by("action", "reason").len("bars")
     why = why.sort("bars", "action", "reason", descending=[True, False, False])
     entered = rows.filter(pl.col("action") == Action.ENTER)
     said = entered.select("closes_at", "template", "side", "sentence")
     return dg.MaterializeResult(
         value=rows, metadata={"entries": told.table(said), "reasons": told.table(why)}
+    )
+
+
+def _journalled(
+    session_journals: SessionJournals, sessions: Sequence[Session], rules: Rules
+) -> pl.DataFrame:
+    """The decisions of sessions as their journals have them."""
+    return pl.concat(
+        decision_rows(session_journals.events(session.session_date, Kind.DECISION), session, rules)
+        for session in sessions
     )
 
 
@@ -101,13 +108,14 @@ def decisions_equal_journal(
     rules: dg.ResourceParam[Rules],
 ) -> dg.AssetCheckResult:
     """The stored rows are the decisions of the journal, word for word."""
-    session = sessions_in(context, rules)[0]
-    stored = stored_rows(warehouse, "decisions", [session], rules)
-    events = session_journals.events(session.session_date, Kind.DECISION)
-    journalled = decision_rows(events, session, rules)
+    sessions = sessions_in(context, rules)
+    stored = stored_rows(warehouse, "decisions", sessions, rules)
+    journalled = _journalled(session_journals, sessions, rules)
     missing = journalled.join(stored, on=stored.columns, how="anti", nulls_equal=True)
-    equal = stored.equals(journalled)
-    first = f"; first at minute {missing['minute'][0]}" if missing.height else ""
+    equal = stored.sort("closes_at").equals(journalled.sort("closes_at"))
+    first = ""
+    if missing.height:
+        first = f"; first at minute {missing['minute'][0]} of {missing['session_date'][0]}"
     return dg.AssetCheckResult(
         passed=equal,
         description=f"{stored.height} rows stored, {journalled.height} decisions journalled, "
@@ -123,15 +131,20 @@ def journal_chain(
     rules: dg.ResourceParam[Rules],
 ) -> dg.AssetCheckResult:
     """Every event of the journal is sealed by the hash of all before it, up to the head kept."""
-    verdict = session_journals.verify(sessions_in(context, rules)[0].session_date)
-    if isinstance(verdict, Broken):
-        return dg.AssetCheckResult(
-            passed=False, description=f"broken at event {verdict.seq}: {verdict.text}"
-        )
+    events, digest = 0, ""
+    for session in sessions_in(context, rules):
+        verdict = session_journals.verify(session.session_date)
+        if isinstance(verdict, Broken):
+            return dg.AssetCheckResult(
+                passed=False,
+                description=f"{session.session_date}: broken at event {verdict.seq}: "
+                f"{verdict.text}",
+            )
+        events, digest = verdict.events, verdict.head.hash
     return dg.AssetCheckResult(
         passed=True,
-        description=f"{verdict.events} events, unbroken",
-        metadata={"events": verdict.events, "digest": verdict.head.hash},
+        description=f"{events} events, unbroken",
+        metadata={"events": events, "digest": digest},
     )
 
 
@@ -143,17 +156,23 @@ def live_equals_batch(
     rules: dg.ResourceParam[Rules],
 ) -> dg.AssetCheckResult:
     """What the desk saw of each bar is, to the letter, what the stored bars say; once each."""
-    session = sessions_in(context, rules)[0]
-    bars, contexts = (stored_rows(market, name, [session], rules) for name in ("bars", "context"))
+    sessions = sessions_in(context, rules)
+    bars, contexts = (stored_rows(market, name, sessions, rules) for name in ("bars", "context"))
     batch = {
         row.closes_at: row
         for row in market_rows(journal_text(market_frame(contexts, bars, rules), rules))
     }
-    seen = _by_instant(session_journals.events(session.session_date, Kind.BAR))
-    decided = _by_instant(session_journals.events(session.session_date, Kind.DECISION))
+    seen, decided = (
+        _by_instant(
+            event
+            for session in sessions
+            for event in session_journals.events(session.session_date, kind)
+        )
+        for kind in (Kind.BAR, Kind.DECISION)
+    )
     instants = sorted({*batch, *seen, *decided})
     different = [at for at in instants if not _is_same(batch.get(at), seen, decided, at)]
-    first = f", first {different[0]:%H:%M} UTC" if different else ""
+    first = f", first {different[0]:%Y-%m-%d %H:%M} UTC" if different else ""
     return dg.AssetCheckResult(
         passed=bool(batch) and not different,
         description=f"{len(decided)} bars decided of {len(batch)} stored, "
@@ -175,7 +194,7 @@ def _is_same(
     return [text.endswith(market_part) for text in decided.get(at, ())] == [True]
 
 
-def _by_instant(events: Sequence[Event]) -> dict[datetime, list[str]]:
+def _by_instant(events: Iterable[Event]) -> dict[datetime, list[str]]:
     payloads: dict[datetime, list[str]] = {}
     for event in events:
         payloads.setdefault(datetime.fromisoformat(event.at), []).append(event.payload)

@@ -72,6 +72,9 @@ with accepted_previews():
     FROM_PRIOR_SESSIONS: Final = dg.TimeWindowPartitionMapping(
         start_offset=-PRIOR_SESSIONS, end_offset=-1, allow_nonexistent_upstream_partitions=True
     )
+    NIGHT_BEFORE: Final = dg.TimeWindowPartitionMapping(
+        start_offset=-1, end_offset=-1, allow_nonexistent_upstream_partitions=True
+    )
 
 
 def sessions_of(partition_keys: Sequence[str], rules: SessionRules) -> list[Session]:

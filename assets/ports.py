@@ -7,11 +7,14 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import polars as pl
 
 from engine.journal import Broken, Event, Kind, Verified
+
+if TYPE_CHECKING:
+    import dagster as dg  # Replay and the command line read these ports without Dagster.
 
 
 class BarSource(Protocol):
@@ -75,10 +78,10 @@ class MarketStore(Protocol):
 class Warehouse(Protocol):
     """Desk tables in DuckDB, and the one SQL surface over them and the market tables."""
 
-    def replace_partition(
-        self, table: str, rows: pl.DataFrame, *, symbol: str, session_date: date
-    ) -> bool:
-        """Validate and replace the rows of one session in one transaction; false if equal."""
+    def replace_partitions(
+        self, table: str, rows: pl.DataFrame, *, symbol: str, session_dates: Sequence[date]
+    ) -> int:
+        """Validate and replace the rows of sessions in one transaction; how many differed."""
         ...
 
     def read(self, table: str, symbol: str, first_date: date, last_date: date) -> pl.DataFrame:
@@ -122,10 +125,16 @@ class SessionRuns(Protocol):
     """The desk live, at the broker of the settings or in a rehearsal; one session at a time."""
 
     def run(
-        self, session_date: date, *, confirmed_account: str | None, told: Callable[[str], None]
+        self,
+        session_date: date,
+        *,
+        instance: "dg.DagsterInstance",
+        confirmed_account: str | None,
+        told: Callable[[str], None],
     ) -> PlayedSession:
         """Trade a session as the settings say, to its end; each line as it happens goes to `told`.
 
+        Raises `NotAuthorised` unless the instance says that the session's preopen is green.
         `confirmed_account` is what a person typed, which mode LIVE asks for. An interrupt ends the
         run by its policy and is raised again.
         """

@@ -3,16 +3,20 @@
 import dagster as dg
 
 from assets import (
+    attribution,
     bars,
     beliefs,
+    calibration,
     candidates,
     context,
     decisions,
     executions,
+    learning_state,
     outcomes,
     published_warehouse,
     quality,
     signals,
+    trades,
     trading_session,
 )
 from pipelines.jobs import JOBS
@@ -33,6 +37,10 @@ STAGES = (
     trading_session,
     decisions,
     executions,
+    trades,
+    attribution,
+    learning_state,
+    calibration,
     published_warehouse,
 )
 

@@ -16,6 +16,16 @@ MARKET_STAGES: Final = (
 )
 SESSION_STAGES: Final = ("trading_session", "decisions", "executions", "published_warehouse")
 
+NIGHT_STAGES: Final = (
+    "decisions",
+    "executions",
+    "trades",
+    "attribution",
+    "learning_state",
+    "calibration",
+    "published_warehouse",
+)
+
 RUN_SECONDS_MAX: Final = 8 * 3600.0
 """Ten minutes before a full day's open to well after its close; the sensor's bound is tighter."""
 
@@ -66,9 +76,19 @@ rehearse_session = dg.define_asset_job(
     "and the session run, at any time. It never touches the desk's own journal or account.",
 )
 
+nightly = dg.define_asset_job(
+    name="nightly",
+    selection=dg.AssetSelection.assets(*NIGHT_STAGES),
+    executor_def=IN_PROCESS,
+    tags={"credence/night": "yes"},
+    description="After a session: its trades, why they ended as they did, what follows for the "
+    "next session, and whether beliefs came true. Over many sessions it is one run, in order.",
+)
+
 JOBS: Final = (
     market_day,
     preopen,
     trading_session_job,
     rehearse_session,
+    nightly,
 )

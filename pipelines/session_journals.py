@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,12 @@ from pipelines.storage import Home
 
 TRADED: Final = (Mode.LIVE, Mode.PAPER, Mode.OBSERVE)
 """Should a session have been run in several modes, the first of these tells of it."""
+
+
+@lru_cache(maxsize=8)
+def _verified(path: Path, _stamp: tuple[int, int]) -> Verified | Broken:
+    """The verdict on a journal as it is now: many sessions may lie in one."""
+    return JournalReader(path).verify()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,20 +38,35 @@ class HomeJournals:
 
     def verify(self, session_date: date) -> Verified | Broken:
         """Follow the chain of the session's journal to the head that was left."""
-        return JournalReader(self.path(session_date)).verify()
+        path = self.path(session_date)
+        if not path.is_file():
+            return JournalReader(path).verify()
+        stat = path.stat()
+        return _verified(path, (stat.st_mtime_ns, stat.st_size))
 
     def path(self, session_date: date) -> Path:
-        """The journal that tells of a session; where its rehearsal would be if nothing does."""
+        """The journal that tells of a session: of the desk, else a rehearsal's, else a replay's.
+
+        Where its rehearsal would be if nothing does.
+        """
         for mode in TRADED:
             path = self.traded(mode)
             if path.is_file() and session_date in JournalReader(path).sessions():
                 return path
-        return self.rehearsed(session_date)
+        rehearsed, replayed = self.rehearsed(session_date), self.replayed
+        if not rehearsed.is_file() and replayed.is_file():
+            return replayed if session_date in JournalReader(replayed).sessions() else rehearsed
+        return rehearsed
 
     def traded(self, mode: Mode) -> Path:
         """The continuing journal of a mode."""
         symbol = self.rules.instrument.symbol
         return SessionFiles(home=self.home.root).journal(mode, symbol)
+
+    @property
+    def replayed(self) -> Path:
+        """The journal of the last replay."""
+        return self.home.journals / f"replay-{self.rules.instrument.symbol}.sqlite"
 
     def rehearsed(self, session_date: date) -> Path:
         """The journal of one session's rehearsal."""

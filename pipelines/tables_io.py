@@ -37,19 +37,19 @@ class MarketTables(dg.IOManager):
 
 
 class DeskTables(dg.IOManager):
-    """Desk tables in the DuckDB warehouse: one transaction per session."""
+    """Desk tables in the DuckDB warehouse: one transaction per run."""
 
     def __init__(self, warehouse: Warehouse, rules: Rules) -> None:
         self._warehouse = warehouse
         self._rules = rules
 
     def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame) -> None:
-        table, changed = table_of(context.asset_key), 0
-        for session_date in _dates(context.asset_partition_keys):
+        table, dates = table_of(context.asset_key), _dates(context.asset_partition_keys)
+        changed = self._warehouse.replace_partitions(
+            table, obj, symbol=self._rules.instrument.symbol, session_dates=dates
+        )
+        for session_date in dates:
             rows = obj.filter(pl.col("session_date") == session_date)
-            changed += self._warehouse.replace_partition(
-                table, rows, symbol=self._rules.instrument.symbol, session_date=session_date
-            )
             numbers = session_numbers(table, rows, self._rules)
             _tell(context, session_date, {**numbers, "dagster/row_count": rows.height})
         context.add_output_metadata({"partitions_changed": changed})

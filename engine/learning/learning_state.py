@@ -92,7 +92,8 @@ def next_learning(
     """The state after a session, from that of the session before (empty for the first).
 
     `trades` needs template, regime, phase, closed_at, net_r, entry_slippage_ticks and
-    learning_weight; a trade nobody decided on has no template and teaches nothing. Only a template
+    learning_weight; a trade nobody decided on has no template and teaches nothing, one whose luck
+    cannot be told counts in full. Only a template
     that was in quarantine during the session learns from its `shadows` (`SHADOW_COLUMNS`).
     """
     law, symbol = rules.learning.reliability, rules.instrument.symbol
@@ -187,10 +188,13 @@ def _results(
 
 
 def _seen(
-    row: Mapping[str, Any], session_date: date, *, weight: float, slip: float | None
+    row: Mapping[str, Any], session_date: date, *, weight: float | None, slip: float | None
 ) -> _Seen:
     result = Result(
-        session_date=session_date, net_r=row["net_r"], weight=weight, slippage_ticks=slip
+        session_date=session_date,
+        net_r=row["net_r"],
+        weight=1.0 if weight is None else weight,
+        slippage_ticks=slip,
     )
     return _Seen(cell=(row["regime"], row["phase"]), result=result)
 

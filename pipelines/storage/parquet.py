@@ -42,7 +42,7 @@ class ParquetStore:
 
         Raises `SchemaError` before anything is written, `StorageFull` with the old file intact.
         """
-        valid = validated(table, rows, symbol, session_date)
+        valid = validated(table, rows, symbol, [session_date])
         buffer = io.BytesIO()
         # One chunk: Polars lays out a file by the chunks in memory, which are not part of the rows.
         valid.rechunk().write_parquet(buffer, compression="zstd", statistics=True)

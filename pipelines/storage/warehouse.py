@@ -27,6 +27,10 @@ PATIENCE_SECONDS: Final = 30.0
 _ONE_AT_A_TIME: Final = Lock()
 _HOLDER: Final = re.compile(r"held in (?P<program>.*) \(PID (?P<pid>\d+)\)")
 _IS_PARTITION: Final = "symbol = ? AND session_date = ?"
+_RANGE: Final = (
+    "SELECT * FROM {} WHERE symbol = ? AND session_date BETWEEN ? AND ? "
+    "ORDER BY session_date, rowid"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,35 +40,37 @@ class DuckWarehouse:
     home: Home
     patience_seconds: float = PATIENCE_SECONDS
 
-    def replace_partition(
-        self, table: str, rows: pl.DataFrame, *, symbol: str, session_date: date
-    ) -> bool:
-        """Validate, then replace the rows of one session in one transaction; false if equal.
+    def replace_partitions(
+        self, table: str, rows: pl.DataFrame, *, symbol: str, session_dates: Sequence[date]
+    ) -> int:
+        """Validate, then replace the rows of these sessions in one transaction.
 
+        The answer is how many of them differed from what was stored; the others are left alone.
         Raises `SchemaError` before anything is written, `WarehouseBusy`, `StorageFull`.
         """
-        valid = validated(table, rows, symbol, session_date)
+        valid = validated(table, rows, symbol, session_dates)
         with self._connection() as connection, _transaction(connection):
-            where = f"{_quoted(table)} WHERE {_IS_PARTITION}"
-            key = [symbol, session_date]
-            stored = _frame(connection, f"SELECT * FROM {where}", key)  # noqa: S608 - own names.
-            if _typed(stored, table).equals(valid):
-                return False
-            connection.execute(f"DELETE FROM {where}", key)  # noqa: S608 - own names.
-            connection.register("new_rows", valid)
-            connection.execute(
-                f"INSERT INTO {_quoted(table)} BY NAME SELECT * FROM new_rows"  # noqa: S608
-            )
-            connection.unregister("new_rows")
-            return True
+            stored = _typed(_between(connection, table, symbol, session_dates), table)
+            new, old = (_by_date(each) for each in (valid, stored))
+            none = valid.clear()
+            differing = [
+                day for day in session_dates if not new.get(day, none).equals(old.get(day, none))
+            ]
+            for day in differing:
+                where = f"{_quoted(table)} WHERE {_IS_PARTITION}"
+                connection.execute(f"DELETE FROM {where}", [symbol, day])  # noqa: S608 - own names.
+            if differing:
+                changed = valid.filter(pl.col("session_date").is_in(differing))
+                connection.register("new_rows", changed)
+                connection.execute(
+                    f"INSERT INTO {_quoted(table)} BY NAME SELECT * FROM new_rows"  # noqa: S608
+                )
+                connection.unregister("new_rows")
+            return len(differing)
 
     def read(self, table: str, symbol: str, first_date: date, last_date: date) -> pl.DataFrame:
         """Rows of a desk table in the range, oldest session first, in the schema's columns."""
-        rows = self.query(
-            f"SELECT * FROM {_quoted(table)} "  # noqa: S608 - own names.
-            "WHERE symbol = ? AND session_date BETWEEN ? AND ? ORDER BY session_date, rowid",
-            [symbol, first_date, last_date],
-        )
+        rows = self.query(_RANGE.format(_quoted(table)), [symbol, first_date, last_date])
         return _typed(rows, table)
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> pl.DataFrame:
@@ -169,6 +175,18 @@ def _frame(
         if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None
     ]
     return answer.with_columns(pl.col(zoned).dt.convert_time_zone("UTC")) if zoned else answer
+
+
+def _between(
+    connection: duckdb.DuckDBPyConnection, table: str, symbol: str, session_dates: Sequence[date]
+) -> pl.DataFrame:
+    ends = [symbol, min(session_dates), max(session_dates)]
+    return _frame(connection, _RANGE.format(_quoted(table)), ends)
+
+
+def _by_date(rows: pl.DataFrame) -> dict[object, pl.DataFrame]:
+    parts = rows.partition_by("session_date", as_dict=True)
+    return {day: part for (day,), part in parts.items()}
 
 
 def _typed(rows: pl.DataFrame, table: str) -> pl.DataFrame:

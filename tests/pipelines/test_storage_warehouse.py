@@ -55,7 +55,7 @@ def warehouse_in(folder: Path, patience_seconds: float = 10) -> DuckWarehouse:
 
 
 def put(warehouse: DuckWarehouse, rows: pl.DataFrame, day: date = DAY) -> bool:
-    return warehouse.replace_partition("decisions", rows, symbol="MES", session_date=day)
+    return bool(warehouse.replace_partitions("decisions", rows, symbol="MES", session_dates=[day]))
 
 
 def one_bar() -> pl.DataFrame:
@@ -296,9 +296,9 @@ warehouse = DuckWarehouse(home=Home(root=Path(sys.argv[1])))
 print("ready", flush=True)
 while True:
     for sentence in ("a", "b"):
-        warehouse.replace_partition(
+        warehouse.replace_partitions(
             "decisions", rows.with_columns(sentence=pl.lit(sentence)),
-            symbol="MES", session_date=date(2024, 7, 1))
+            symbol="MES", session_dates=[date(2024, 7, 1)])
 """
 
 
@@ -333,8 +333,8 @@ home = Home(root=Path(sys.argv[1]))
 limit = home.warehouse.stat().st_size + 4096
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 try:
-    DuckWarehouse(home=home).replace_partition(
-        "decisions", rows, symbol="MES", session_date=date(2024, 7, 1))
+    DuckWarehouse(home=home).replace_partitions(
+        "decisions", rows, symbol="MES", session_dates=[date(2024, 7, 1)])
 except StorageFull as error:
     print(error)
 """

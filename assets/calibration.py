@@ -1,0 +1,53 @@
+"""Stage `calibration`: whether beliefs have been coming true."""
+
+from collections.abc import Mapping
+
+import dagster as dg
+import polars as pl
+
+from assets import told
+from assets.learned_history import learned_history
+from assets.outcomes import outcomes
+from assets.partitions import sessions_of
+from assets.ports import MarketStore
+from assets.tables import schema_check, stage_asset
+from contracts.schemas import columns_of
+from engine.learning.calibration import calibrate
+from engine.learning.calibration_table import calibration_rows
+from engine.rules import Rules
+
+
+def numbers(_rules: Rules) -> Mapping[str, pl.Expr]:
+    """How well the beliefs are calibrated, and how many maps may be used."""
+    whole = pl.col("bin") == 0
+    return {
+        "brier": pl.col("brier").mean(),
+        "calibration_error": pl.col("calibration_error").mean(),
+        "maps_earned": (whole & pl.col("is_map_earned")).sum(),
+    }
+
+
+@stage_asset("calibration", deps=[outcomes], pool="warehouse_write", numbers=numbers)
+def calibration(
+    context: dg.AssetExecutionContext,
+    market: dg.ResourceParam[MarketStore],
+    rules: dg.ResourceParam[Rules],
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """Reliability tables, scores and maps per template and side, of sessions already over."""
+    dates = [each.session_date for each in sessions_of(context.partition_keys, rules.session)]
+    history = learned_history(market, dates, rules)
+    law, enough = rules.learning.calibration, rules.beliefs.calibration_outcomes_min
+    parts = [pl.DataFrame(schema=columns_of("calibration"))]
+    for day in dates:
+        known = history.through(history.forecasts, day)
+        parts.append(calibration_rows(calibrate(known, law, outcomes_min=enough), day, rules))
+    rows = pl.concat(parts)
+    newest = rows.filter(pl.col("session_date") == dates[-1], pl.col("bin") == 0)
+    shown = newest.select(
+        *("template", "side", "outcomes", "p_win_mean", "win_rate", "brier", "brier_base"),
+        *("calibration_error", "is_map_earned"),
+    )
+    return dg.MaterializeResult(value=rows, metadata={"scores": told.table(shown)})
+
+
+calibration_schema = schema_check("calibration")

@@ -1,0 +1,80 @@
+"""What nights look back on: the market of the sessions before them, and what came of it.
+
+Apart from the assets, so that a night can be done without Dagster.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+
+import polars as pl
+
+from assets.ports import MarketStore
+from assets.rows import outcome_rows
+from engine.learning.forecasts import forecasts
+from engine.learning.luck import peers
+from engine.learning.shadow_trades import shadow_trades
+from engine.market import market_frame
+from engine.rules import Rules
+
+
+@dataclass(frozen=True)
+class LearnedHistory:
+    """The market frame of some sessions in a row; what follows from it is computed when asked for.
+
+    A night sees the newest `calibration.sessions_max` sessions that are over when it begins, its
+    own among them.
+    """
+
+    frame: pl.DataFrame
+    rules: Rules
+
+    @cached_property
+    def outcomes(self) -> pl.DataFrame:
+        """`OUTCOME_COLUMNS` of every bar."""
+        return outcome_rows(self.frame, self.rules)
+
+    @cached_property
+    def peers(self) -> pl.DataFrame:
+        """`PEER_COLUMNS` of every outcome."""
+        return peers(self.frame, self.outcomes, self.rules)
+
+    @cached_property
+    def forecasts(self) -> pl.DataFrame:
+        """`FORECAST_COLUMNS` of every outcome."""
+        return forecasts(self.frame, self.outcomes, self.rules)
+
+    @cached_property
+    def shadows(self) -> pl.DataFrame:
+        """`SHADOW_COLUMNS` of every session."""
+        return shadow_trades(self.frame, self.outcomes, self.rules)
+
+    @cached_property
+    def dates(self) -> list[date]:
+        """Dates of the sessions that have bars, ascending."""
+        return self.frame["session_date"].unique().sort().to_list()
+
+    def on(self, rows: pl.DataFrame, session_date: date) -> pl.DataFrame:
+        """Those of one session."""
+        return rows.filter(pl.col("session_date") == session_date)
+
+    def through(self, rows: pl.DataFrame, session_date: date) -> pl.DataFrame:
+        """Those a night may look back on."""
+        over = [day for day in self.dates if day <= session_date]
+        kept = over[-self.rules.learning.calibration.sessions_max :]
+        if not kept:
+            return rows.clear()
+        return rows.filter(pl.col("session_date").is_between(kept[0], session_date))
+
+
+def learned_history(
+    market: MarketStore, session_dates: Sequence[date], rules: Rules
+) -> LearnedHistory:
+    """The history of these nights, from stored bars and contexts."""
+    symbol, first, last = rules.instrument.symbol, min(session_dates), max(session_dates)
+    before = [day for day in market.session_dates("bars", symbol) if day < first]
+    wanted = rules.learning.calibration.sessions_max - 1
+    start = before[-wanted:][0] if before else first
+    bars, contexts = (market.read(name, symbol, start, last) for name in ("bars", "context"))
+    return LearnedHistory(market_frame(contexts, bars, rules), rules)

@@ -1,0 +1,126 @@
+"""Stage `learning_state`: how far each template is trusted from the next session on."""
+
+from collections.abc import Mapping
+from datetime import date
+
+import dagster as dg
+import polars as pl
+
+from assets import told
+from assets.attribution import attribution as attributed
+from assets.learned_history import LearnedHistory, learned_history
+from assets.partitions import NIGHT_BEFORE, sessions_of
+from assets.ports import MarketStore, Warehouse
+from assets.tables import schema_check, session_check, sessions_in, stage_asset, stored_rows
+from assets.trades import trades as traded
+from contracts.schemas import columns_of
+from engine.learning.learning_state import Night, next_learning
+from engine.rules import Rules
+
+
+def numbers(_rules: Rules) -> Mapping[str, pl.Expr]:
+    """How many templates may trade."""
+    own = pl.col("trust").is_not_null()
+    return {
+        "quarantined": (own & pl.col("is_quarantined")).sum(),
+        "modifier": pl.col("modifier").mean(),
+    }
+
+
+@stage_asset(
+    "learning_state",
+    ins={"trades": dg.AssetIn(traded.key), "attribution": dg.AssetIn(attributed.key)},
+    deps=[dg.AssetDep("learning_state", partition_mapping=NIGHT_BEFORE)],
+    pool="warehouse_write",
+    numbers=numbers,
+)
+def learning_state(
+    context: dg.AssetExecutionContext,
+    trades: pl.DataFrame,
+    attribution: pl.DataFrame,
+    market: dg.ResourceParam[MarketStore],
+    warehouse: dg.ResourceParam[Warehouse],
+    rules: dg.ResourceParam[Rules],
+) -> dg.MaterializeResult[pl.DataFrame]:
+    """Trust in each template after the session, from that of the night before."""
+    dates = [each.session_date for each in sessions_of(context.partition_keys, rules.session)]
+    history = learned_history(market, dates, rules)
+    weighed = _weighed(trades, attribution)
+    before, parts = state_before(warehouse, dates[0], rules), []
+    for day in dates:
+        night = _night(before, weighed, history, day)
+        for change in night.changes:
+            context.log.warning("%s: %s", day, change.text)
+        before = night.state
+        parts.append(night.state)
+    rows = pl.concat(parts)
+    trusted = parts[-1].filter(pl.col("trust").is_not_null())
+    shown = trusted.select(
+        *("template", "trust", "trigger", "modifier", "results", "win_rate", "expectancy_r"),
+    )
+    changes = rows.filter(pl.col("change") != "").select("session_date", "template", "change")
+    return dg.MaterializeResult(
+        value=rows, metadata={"trust": told.table(shown), "changes": told.table(changes)}
+    )
+
+
+def _weighed(trades: pl.DataFrame, attribution: pl.DataFrame) -> pl.DataFrame:
+    """Trades with how much each teaches."""
+    weights = attribution.select("session_date", "trade_number", "learning_weight")
+    return trades.join(weights, on=["session_date", "trade_number"], maintain_order="left")
+
+
+def _night(
+    before: pl.DataFrame, weighed: pl.DataFrame, history: LearnedHistory, day: date
+) -> Night:
+    shadows = history.on(history.shadows, day)
+    return next_learning(before, history.on(weighed, day), shadows, day, history.rules)
+
+
+def state_before(warehouse: Warehouse, session_date: date, rules: Rules) -> pl.DataFrame:
+    """The state of the last night before a session; empty if there was none."""
+    symbol = rules.instrument.symbol
+    newest = warehouse.query(
+        "SELECT max(session_date) AS day FROM learning_state WHERE symbol = ? AND session_date < ?",
+        [symbol, session_date],
+    )["day"][0]
+    if newest is None:
+        return pl.DataFrame(schema=columns_of("learning_state"))
+    return warehouse.read("learning_state", symbol, newest, newest)
+
+
+learning_state_schema = schema_check("learning_state")
+
+
+@session_check(learning_state)
+def learning_follows_from_the_night_before(
+    context: dg.AssetCheckExecutionContext,
+    market: dg.ResourceParam[MarketStore],
+    warehouse: dg.ResourceParam[Warehouse],
+    rules: dg.ResourceParam[Rules],
+) -> dg.AssetCheckResult:
+    """The stored state is what follows from the stored night before and the stored session.
+
+    It fails where an earlier night was done again, with another result, and this one was not.
+    """
+    sessions = sessions_in(context, rules)
+    dates = [session.session_date for session in sessions]
+    history = learned_history(market, dates, rules)
+    names = ("trades", "attribution", "learning_state")
+    traded_rows, causes, stored = (stored_rows(warehouse, name, sessions, rules) for name in names)
+    weighed = _weighed(traded_rows, causes)
+    before, stale = state_before(warehouse, dates[0], rules), []
+    for day in dates:
+        again = _night(before, weighed, history, day).state
+        own = history.on(stored, day)
+        order = ["template", "regime", "phase"]
+        if not own.sort(order).equals(again.sort(order)):
+            stale.append(str(day))
+        before = own
+    advice = f"; materialise again from {stale[0]} on" if stale else ""
+    return dg.AssetCheckResult(
+        passed=not stale,
+        description=f"{len(dates) - len(stale)} of {len(dates)} nights follow from the one before"
+        f"{advice}",
+        metadata={"nights": len(dates), "stale": len(stale)},
+    )
