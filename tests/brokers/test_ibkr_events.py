@@ -3,6 +3,7 @@
 One test or more for each row of the table in the specification; the gateway's faults provoke it.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -49,7 +50,7 @@ from engine.units import OrderRef
 from pipelines.brokers.dispatch import take_stock
 from pipelines.brokers.ibkr import IbkrBroker
 from pipelines.brokers.ibkr.hours import regular_session
-from pipelines.brokers.ibkr.pacing import PacingBudget
+from pipelines.brokers.ibkr.pacing import BURST_PER_CONTRACT, PacingBudget
 from pipelines.gateway.assembly import Gateway, GatewaySettings
 from pipelines.gateway.run import running_gateway
 from pipelines.gateway.told import ErrorTold
@@ -637,6 +638,27 @@ def test_bars_that_stop_are_noticed_asked_for_again_and_filled_in(impatient: Sce
     assert [bar.opens_at for bar in at.bars] == [instant(n) for n in (1, 2, 3, 4)]
     assert all(bar.is_backfill for bar in at.bars[1:3])
     assert at.of(FeedReported)[-1].state is FeedState.LIVE
+
+
+def test_a_minute_that_must_be_asked_for_is_told_before_those_after_it(at: Scene) -> None:
+    for n in range(BURST_PER_CONTRACT):  # So the question has to wait for its turn.
+        contract = at.broker.contract
+        assert contract is not None
+        at.broker._history._budget.spend(str(contract.con_id), f"earlier {n}", time.monotonic())
+    for part in parts_of(1, 100, 102, 99, 101)[:-1]:
+        at.bench.tell(part)
+
+    at.bench.play(2, 101, 103, 100, 102)
+    at.bench.play(3, 101, 103, 100, 102)
+    before = [bar.opens_at for bar in at.listen().bars]
+    at.until(lambda: len(at.bars) == 3, "three minutes are told")
+
+    assert before == []
+    assert [(bar.opens_at, bar.is_backfill) for bar in at.bars] == [
+        (instant(1), True),
+        (instant(2), False),
+        (instant(3), False),
+    ]
 
 
 def test_a_dead_subscription_is_asked_for_again_until_bars_come(impatient: Scene) -> None:

@@ -116,8 +116,19 @@ def test_a_local_clock_is_corrected_by_what_a_second_can_tell() -> None:
 
 def test_a_local_clock_corrected_backwards_does_not_go_back() -> None:
     clock = MarketClock(ClockKind.LOCAL)
+    clock.answered(datetime.now(UTC))
     before = clock.now()
 
     clock.answered(before - timedelta(seconds=100))
 
     assert clock.now() >= before
+
+
+def test_a_first_answer_may_be_of_any_time() -> None:
+    clock = MarketClock(ClockKind.LOCAL)
+    before = clock.now()
+
+    clock.answered(instant(1))
+
+    assert before > instant(1) + timedelta(days=1)
+    assert instant(1) <= clock.now() < instant(2)

@@ -21,12 +21,15 @@ class MarketClock:
         self.kind = kind
         self.offset = timedelta(0)
         self._latest = datetime.min.replace(tzinfo=UTC)
+        self._is_answered = False
 
     def now(self) -> datetime:
         """The present at the broker, as far as it is known; our own clock before it was told."""
         local = datetime.now(UTC)
         if self.kind is ClockKind.TOLD:
             return self._latest if self._latest.year > 1 else local
+        if not self._is_answered:
+            return local
         self._latest = max(self._latest, local + self.offset)
         return self._latest
 
@@ -38,6 +41,7 @@ class MarketClock:
     def answered(self, at: datetime) -> None:
         """Hear the broker's clock, in whole seconds; what a second cannot tell is no offset."""
         self.told(at)
+        self._is_answered = True
         middle = at + ANSWER_RESOLUTION / 2
         offset = middle - datetime.now(UTC)
         self.offset = offset if abs(offset) > ANSWER_RESOLUTION else timedelta(0)
