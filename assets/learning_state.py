@@ -11,9 +11,9 @@ from assets.attribution import attribution as attributed
 from assets.learned_history import LearnedHistory, learned_history
 from assets.partitions import NIGHT_BEFORE, sessions_of
 from assets.ports import MarketStore, Warehouse
+from assets.standings import state_before
 from assets.tables import schema_check, session_check, sessions_in, stage_asset, stored_rows
 from assets.trades import trades as traded
-from contracts.schemas import columns_of
 from engine.learning.learning_state import Night, next_learning
 from engine.rules import Rules
 
@@ -75,18 +75,6 @@ def _night(
 ) -> Night:
     shadows = history.on(history.shadows, day)
     return next_learning(before, history.on(weighed, day), shadows, day, history.rules)
-
-
-def state_before(warehouse: Warehouse, session_date: date, rules: Rules) -> pl.DataFrame:
-    """The state of the last night before a session; empty if there was none."""
-    symbol = rules.instrument.symbol
-    newest = warehouse.query(
-        "SELECT max(session_date) AS day FROM learning_state WHERE symbol = ? AND session_date < ?",
-        [symbol, session_date],
-    )["day"][0]
-    if newest is None:
-        return pl.DataFrame(schema=columns_of("learning_state"))
-    return warehouse.read("learning_state", symbol, newest, newest)
 
 
 learning_state_schema = schema_check("learning_state")

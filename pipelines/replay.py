@@ -7,13 +7,13 @@ close of a bar meet the next one; the clock ticks at bar closes, and only while 
 import gc
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from zlib import crc32
 
 import polars as pl
@@ -30,8 +30,9 @@ from engine.desk import (
     fold,
 )
 from engine.exchange import Exchange, exchange_settings
-from engine.journal import REPLAY_CODE, Stamp
+from engine.journal import REPLAY_CODE, Entry, Stamp
 from engine.ladder import Reason
+from engine.own_view import Standing
 from engine.rules import Rules
 from pipelines.journal_sink import JournalSink, MemorySink
 from pipelines.replay_sessions import PlayedSession, ReplaySettings, jumps_of, played_sessions
@@ -69,6 +70,13 @@ Progress = Callable[[date, int], None]
 """Called after each session with its date and the bars done so far."""
 
 
+class Nights(Protocol):
+    """What is learned between sessions: asked before each open, told after each close."""
+
+    def standings(self) -> Mapping[str, Standing]: ...
+    def after(self, entries: Sequence[Entry], stamp: Stamp) -> None: ...
+
+
 def replay(
     contexts: pl.DataFrame,
     bars: pl.DataFrame,
@@ -77,15 +85,18 @@ def replay(
     *,
     sink: JournalSink | None = None,
     progress: Progress | None = None,
+    nights: Nights | None = None,
 ) -> ReplayResult:
     """Play every session of `bars` in order; the same arguments give the same digest.
 
     `bars` are checked bars of one symbol, `contexts` their sessions'. With a sink that already
     holds the beginning of this replay, it goes on from the last session that ended flat there.
+    With `nights` each session is opened under what those before it taught; they begin anew, so
+    that the sink has to be empty then.
     """
     started = perf_counter()
     with _collector_at_rest():
-        loop = _Loop(rules, settings, sink or MemorySink())
+        loop = _Loop(rules, settings, sink or MemorySink(), nights)
         if loop.last_date is not None:
             bars = bars.filter(pl.col("session_date") > loop.last_date)
         for session in played_sessions(contexts, bars, rules, settings):
@@ -110,7 +121,10 @@ def _collector_at_rest() -> Iterator[None]:
 class _Loop:
     """The run of a replay: one desk, one exchange per session, one journal."""
 
-    def __init__(self, rules: Rules, settings: ReplaySettings, sink: JournalSink) -> None:
+    def __init__(
+        self, rules: Rules, settings: ReplaySettings, sink: JournalSink, nights: Nights | None
+    ) -> None:
+        self.nights = nights
         self.rules = rules
         self.settings = settings
         self.sink = sink
@@ -126,6 +140,8 @@ class _Loop:
 
     def play(self, session: PlayedSession) -> None:
         opened = session.opened
+        if self.nights is not None:
+            opened = replace(opened, standings=self.nights.standings())
         has_clock = bool(self.settings.faults.rates)
         exchange = self._exchange_of(opened)
         shadow = ShadowDesk(self.desk, self.state, exchange, has_clock=has_clock)
@@ -141,6 +157,8 @@ class _Loop:
         self._settle(shadow, opened)
         stamp = Stamp(opened.session_date, self.rules.contracts_hash, REPLAY_CODE)
         self.sink.commit(shadow.entries, stamp)
+        if self.nights is not None:
+            self.nights.after(shadow.entries, stamp)
         self.tally.count(shadow)
         self.state = shadow.state
         self.bars += session.height

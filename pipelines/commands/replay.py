@@ -16,6 +16,7 @@ from pipelines.journal_files import write_fresh_journal
 from pipelines.journal_sink import JournalSink
 from pipelines.replay import ReplayResult, ReplaySettings
 from pipelines.replay import replay as replay_bars
+from pipelines.replay_learning import ReplayNights
 from pipelines.stored_bars import StoredBars, stored_bars
 from pipelines.wiring import Wiring
 
@@ -27,6 +28,7 @@ def run_replay(
     *,
     equity_usd: Decimal,
     recording: str,
+    learns: bool,
     as_json: bool,
     digest_only: bool,
 ) -> int:
@@ -34,14 +36,15 @@ def run_replay(
     screen = Screen.of_process()
     stored = stored_bars(wiring.market, wiring.rules, first_date, last_date)
     settings = ReplaySettings(equity_usd=equity_usd, recording=Recording(recording))
+    nights = ReplayNights(stored.contexts, stored.bars, wiring.rules) if learns else None
     if digest_only:
-        screen.say(_play(screen, wiring, stored, settings, None).digest)
+        screen.say(_play(screen, wiring, stored, settings, nights, None).digest)
         return Exit.DONE
     path = journal_path(wiring)
     result = write_fresh_journal(
-        path, wiring.home.aside, lambda sink: _play(screen, wiring, stored, settings, sink)
+        path, wiring.home.aside, lambda sink: _play(screen, wiring, stored, settings, nights, sink)
     )
-    answer = _answer(result, stored, settings, path)
+    answer = _answer(result, stored, settings, path, nights)
     if as_json:
         screen.json(answer)
     else:
@@ -59,6 +62,7 @@ def _play(
     wiring: Wiring,
     stored: StoredBars,
     settings: ReplaySettings,
+    nights: ReplayNights | None,
     sink: JournalSink | None,
 ) -> ReplayResult:
     with screen.progress("replaying", len(stored.session_dates)) as advance:
@@ -69,12 +73,18 @@ def _play(
             settings,
             sink=sink,
             progress=lambda session_date, _bars: advance(str(session_date)),
+            nights=nights,
         )
 
 
 def _answer(
-    result: ReplayResult, stored: StoredBars, settings: ReplaySettings, path: Path
+    result: ReplayResult,
+    stored: StoredBars,
+    settings: ReplaySettings,
+    path: Path,
+    nights: ReplayNights | None,
 ) -> Mapping[str, Any]:
+    changes = [] if nights is None else nights.changes
     last_equity = list(result.equity_usd.values())[-1]
     return {
         "first_session_date": stored.session_dates[0],
@@ -99,6 +109,7 @@ def _answer(
         "last_equity_usd": last_equity,
         "kill_state": result.state.kill.state.value,
         "kill_text": result.state.kill.text,
+        "learned": [f"{change.session_date}: {change.text}" for change in changes],
     }
 
 
@@ -117,6 +128,8 @@ def _show(screen: Screen, answer: Mapping[str, Any]) -> None:
         counts = answer[name].items()
         screen.table(title, (name[:-1], "count"), counts, numbers=("count",))
     _show_money(screen, answer)
+    for change in answer["learned"]:
+        screen.line(f"  learned  {change}")
     if answer["kill_state"] != "running":
         screen.say(
             f"  [bold red]the desk ended {answer['kill_state']}[/]: {escape(answer['kill_text'])}"

@@ -1,0 +1,77 @@
+"""Nights between the sessions of a replay: what each one taught the next is opened under."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Final
+
+import polars as pl
+
+from assets.journal_rows import decision_rows
+from assets.learned_history import LearnedHistory
+from contracts.calendar import session_on
+from contracts.schemas import columns_of
+from engine.decision import Action
+from engine.journal import Chain, Entry, Event, Kind, Stamp
+from engine.learning.attribution import attribution
+from engine.learning.fills import execution_rows
+from engine.learning.learning_state import Night, next_learning, standings
+from engine.learning.reliability import TrustChanged
+from engine.learning.round_trips import round_trips
+from engine.market import market_frame
+from engine.own_view import Standing
+from engine.rules import Rules
+
+_QUIET: Final = frozenset({Kind.BAR, Kind.CLOCK})
+_ENTERED: Final = f'{{"action":"{Action.ENTER}"'
+
+
+class ReplayNights:
+    """The nights of one replay, in memory; the same as those of the stored tables.
+
+    Each looks back on the sessions of the replay alone, so that the same replay teaches the same.
+    """
+
+    def __init__(self, contexts: pl.DataFrame, bars: pl.DataFrame, rules: Rules) -> None:
+        self.changes: list[TrustChanged] = []
+        self.state = pl.DataFrame(schema=columns_of("learning_state"))
+        self._rules = rules
+        self._history = LearnedHistory(market_frame(contexts, bars, rules), rules)
+
+    def standings(self) -> Mapping[str, Standing]:
+        """Under what the next session is opened; nothing before the first night."""
+        return {} if self.state.is_empty() else standings(self.state, self._rules)
+
+    def after(self, entries: Sequence[Entry], stamp: Stamp) -> None:
+        """The night of a session that has just been played."""
+        day = stamp.session_date
+        kept = [each for each in entries if _teaches(each)]
+        traded = self._traded(Chain().seal(kept, stamp), day)
+        night = self._learned(traded, day)
+        self.state = night.state
+        self.changes += night.changes
+
+    def _traded(self, events: Sequence[Event], day: date) -> pl.DataFrame:
+        """The session's trades, with how much each teaches."""
+        history, rules = self._history, self._rules
+        decided = [event for event in events if event.kind == Kind.DECISION]
+        session = session_on(day, rules.session)
+        frame = history.on(history.frame, day)
+        trades = round_trips(
+            execution_rows(events), decision_rows(decided, session, rules), events, frame, rules
+        )
+        if trades.is_empty():
+            return trades.with_columns(learning_weight=pl.lit(None, pl.Float64))
+        followed = history.on(history.outcomes, day)
+        causes = attribution(trades, frame, followed, history.through(history.peers, day), rules)
+        return trades.with_columns(causes["learning_weight"])
+
+    def _learned(self, traded: pl.DataFrame, day: date) -> Night:
+        history = self._history
+        return next_learning(self.state, traded, history.on(history.shadows, day), day, self._rules)
+
+
+def _teaches(entry: Entry) -> bool:
+    """Whether a night reads it: of decisions the entries alone."""
+    if entry.kind in _QUIET:
+        return False
+    return entry.kind != Kind.DECISION or entry.payload.startswith(_ENTERED)
