@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
 import dagster as dg
 import orjson
@@ -12,7 +13,7 @@ from pydantic import Field
 
 from assets import told
 from assets.context import session_context
-from assets.partitions import SESSIONS, sessions_of
+from assets.partitions import ALL_AT_ONCE, SESSIONS, accepted_previews, sessions_of
 from assets.ports import MarketStore, PlayedSession, SessionRuns
 from assets.prior_sessions import contexts_from
 from assets.tables import OWNERS
@@ -49,21 +50,26 @@ class SessionConfig(dg.Config):
     )
 
 
-@dg.multi_asset(
-    name="play_session",  # The job is called trading_session, and Dagster wants names only once.
-    specs=[
-        dg.AssetSpec(
-            "trading_session",
-            group_name="trading_session",
-            description="One session played bar by bar through the desk at a broker, with "
-            "everything it did and did not do in a hash-chained journal.",
-            kinds={"python", "sqlite"},
-            owners=list(OWNERS),
-            deps=[session_context],
-        )
-    ],
-    partitions_def=SESSIONS,
-)
+with accepted_previews():
+    _session_asset = dg.multi_asset(
+        name="play_session",  # The job is called trading_session; Dagster wants names only once.
+        specs=[
+            dg.AssetSpec(
+                "trading_session",
+                group_name="trading_session",
+                description="One session played bar by bar through the desk at a broker, with "
+                "everything it did and did not do in a hash-chained journal.",
+                kinds={"python", "sqlite"},
+                owners=list(OWNERS),
+                deps=[session_context],
+            )
+        ],
+        partitions_def=SESSIONS,
+        backfill_policy=ALL_AT_ONCE,
+    )
+
+
+@_session_asset
 def trading_session(
     context: dg.AssetExecutionContext,
     config: SessionConfig,
@@ -71,27 +77,36 @@ def trading_session(
     rules: dg.ResourceParam[Rules],
     session_runs: dg.ResourceParam[SessionRuns],
 ) -> dg.MaterializeResult[None]:
-    """Runs or rehearses the partition's session, its decisions in the log as they are made."""
-    session = sessions_of(context.partition_keys, rules.session)[0]
-    played = _play(config, session.session_date, session_runs, context)
+    """Runs a session, or rehearses one after the other, with each decision in the log."""
+    sessions = sessions_of(context.partition_keys, rules.session)
+    if len(sessions) > 1 and not config.is_rehearsal:
+        raise dg.Failure(f"a session is traded by itself, {len(sessions)} were asked for")
+    for session in sessions:
+        played = _play(config, session.session_date, session_runs, context)
+        frame = market_frame(contexts_from(market, [session], rules), played.bars, rules)
+        told_of_it = _told(played, frame, rules) | {"is_rehearsal": config.is_rehearsal}
+        context.add_asset_metadata(told_of_it, "trading_session", str(session.session_date))
+    return dg.MaterializeResult(asset_key="trading_session")
+
+
+def _told(
+    played: PlayedSession, frame: pl.DataFrame, rules: Rules
+) -> dict[str, dg.MetadataValue[Any] | float | int | str | None]:
+    """What the UI shows of a session, pictures first."""
     actions, reasons = counts_of(played.events(Kind.DECISION))
     fills = fills_of(played.events(Kind.EXECUTION))
-    frame = market_frame(contexts_from(market, [session], rules), played.bars, rules)
-    return dg.MaterializeResult(
-        metadata={
-            **_pictures(frame, fills, reasons, rules),
-            "net_usd": _net_usd(played.events(Kind.ACCOUNT, Kind.SESSION)),
-            "entries": actions.get(Action.ENTER, 0),
-            "fills": fills.height,
-            "reasons": told.counts(reasons, "reason", "bars"),
-            "exits": told.counts(exits_of(played.events(Kind.TRADE)), "exit", "trades"),
-            "bars_seen": played.bars.height,
-            "ending": played.ending,
-            "is_rehearsal": config.is_rehearsal,
-            "digest": played.digest,
-            "journal": dg.MetadataValue.path(str(played.journal)),
-        }
-    )
+    return {
+        **_pictures(frame, fills, reasons, rules),
+        "net_usd": _net_usd(played.events(Kind.ACCOUNT, Kind.SESSION)),
+        "entries": actions.get(Action.ENTER, 0),
+        "fills": fills.height,
+        "reasons": told.counts(reasons, "reason", "bars"),
+        "exits": told.counts(exits_of(played.events(Kind.TRADE)), "exit", "trades"),
+        "bars_seen": played.bars.height,
+        "ending": played.ending,
+        "digest": played.digest,
+        "journal": dg.MetadataValue.path(str(played.journal)),
+    }
 
 
 def _play(
@@ -101,8 +116,12 @@ def _play(
     context: dg.AssetExecutionContext,
 ) -> PlayedSession:
     if not config.is_rehearsal:
-        account = config.confirm_account or None
-        return runs.run(session_date, confirmed_account=account, told=context.log.info)
+        return runs.run(
+            session_date,
+            instance=context.instance,
+            confirmed_account=config.confirm_account or None,
+            told=context.log.info,
+        )
     return runs.rehearse(
         session_date,
         equity_usd=Decimal(str(config.equity_usd)),

@@ -18,17 +18,19 @@ from engine.bars import check_bars
 from engine.broker import LiveBroker
 from engine.calendar import Session
 from engine.desk import Mode
-from engine.errors import SourceError
+from engine.errors import NotAuthorised, SourceError
 from engine.journal import Event, Kind
 from engine.rules import Rules
 from pipelines.alerts import Outbox, alerts_told
 from pipelines.journal_files import take_the_place
 from pipelines.journal_store import JournalReader
+from pipelines.preopen_state import preopen_state
 from pipelines.session.authority import LiveConsent
 from pipelines.session.files import SessionFiles
 from pipelines.session.plan import SessionPlan, SessionResult
 from pipelines.session.run import SessionRun
 from pipelines.session_journals import HomeJournals
+from pipelines.session_request import NotGreen
 from pipelines.storage import Home
 
 HISTORY_SESSIONS: Final = 5
@@ -84,9 +86,20 @@ class DeskSessions:
     outboxes: Callable[[], Sequence[Outbox]]
 
     def run(
-        self, session_date: date, *, confirmed_account: str | None, told: Callable[[str], None]
+        self,
+        session_date: date,
+        *,
+        instance: dg.DagsterInstance,
+        confirmed_account: str | None,
+        told: Callable[[str], None],
     ) -> Played:
-        """Trade a session as the settings say; raises what `SessionRun.run` raises."""
+        """Trade a session as the settings say.
+
+        Raises `NotAuthorised` before a green preopen, and what `SessionRun.run` raises.
+        """
+        preopen = preopen_state(instance, session_date, self.rules.contracts_hash)
+        if isinstance(preopen, NotGreen):
+            raise NotAuthorised(f"the session expected a green preopen: {preopen.why}")
         files = SessionFiles(home=self.home.root)
         session = session_on(session_date, self.rules.session)
         consent = LiveConsent(account=self.live_account, confirmed_account=confirmed_account)

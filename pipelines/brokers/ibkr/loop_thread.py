@@ -56,10 +56,12 @@ class LoopThread:
             work.close()
 
     def stop(self) -> None:
-        """End the loop and its thread."""
+        """End the loop and its thread; one that was never started is only let go."""
         if self.is_running:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
+        elif not self._loop.is_closed():
+            self._loop.close()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
