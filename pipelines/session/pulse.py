@@ -1,4 +1,4 @@
-"""The heartbeat of a run: when the desk changed, and each minute at least."""
+"""The heartbeat of a run: when the desk changed, and every ten seconds at least."""
 
 from time import monotonic
 from typing import Final
@@ -9,11 +9,14 @@ from pipelines.session.heartbeat import Heartbeat, RunState, signature
 from pipelines.session.plan import SessionPlan
 
 MINUTE_SECONDS: Final = 60.0
+EVERY_SECONDS: Final = 10.0
+"""Well within the minute after which a silent run is taken for dead."""
+
 LEAST_SECONDS: Final = 1.0
 
 
 class Pulse:
-    """Writes the heartbeat: each minute of wall time, and on news at most once a second."""
+    """Writes the heartbeat: every ten seconds of wall time, and on news at most once a second."""
 
     def __init__(self, desk: DeskProcess, plan: SessionPlan, files: SessionFiles) -> None:
         self._desk = desk
@@ -28,7 +31,7 @@ class Pulse:
         state, now = self._desk.state, monotonic()
         news = (run, state.last_bar_at, state.kill, state.position, state.down_since, state.feed)
         since = now - self._written_at
-        is_due = since >= MINUTE_SECONDS or (news != self._last and since >= LEAST_SECONDS)
+        is_due = since >= EVERY_SECONDS or (news != self._last and since >= LEAST_SECONDS)
         if not (is_due or at_once):
             return
         self._written_at, self._last = now, news
