@@ -13,6 +13,7 @@ from typing import Annotated, Final
 
 import typer
 
+from pipelines.cli_desk import register as register_desk
 from pipelines.commands.call import (
     DATE_FORMATS,
     AsJson,
@@ -144,6 +145,12 @@ def replay(
             metavar="full|trades", help="Record every bar, or only what trades and limits touch."
         ),
     ] = JournalSize.FULL,
+    learn: Annotated[
+        bool,
+        typer.Option(
+            "--learn", help="Learn after each session, and open the next one under what it taught."
+        ),
+    ] = False,
     as_json: AsJson = False,
     digest: Annotated[
         bool, typer.Option("--digest", help="Print only the journal's SHA-256; keep no journal.")
@@ -159,6 +166,7 @@ def replay(
         day_of(last),
         equity_usd=equity,
         recording=journal.value,
+        learns=learn,
         as_json=as_json,
         digest_only=digest,
     )
@@ -269,6 +277,9 @@ def bench(
 
 
 app.add_typer(gateway_app, name="gateway")
+
+
+register_desk(app)
 
 
 def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> int:

@@ -123,6 +123,12 @@ class SessionRun:
             self._lines.put(_END_OF_LINES)
 
     def _play(self) -> SessionResult:
+        try:
+            return self._locked()
+        finally:
+            self._broker.close()
+
+    def _locked(self) -> SessionResult:
         plan, rules, symbol = self._plan, self._rules, self._rules.instrument.symbol
         contexts = contexts_from(self._market, [plan.session], rules)
         with desk_process(
@@ -135,11 +141,8 @@ class SessionRun:
             contexts=contexts,
             say=self._lines.put,
         ) as desk:
-            try:
-                admit(plan, self._files, rules, self._broker)
-                return self._played(desk, symbol)
-            finally:
-                self._broker.close()
+            admit(plan, self._files, rules, self._broker)
+            return self._played(desk, symbol)
 
     def _played(self, desk: DeskProcess, symbol: str) -> SessionResult:
         plan = self._plan

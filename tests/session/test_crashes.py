@@ -12,15 +12,16 @@ from gateway_stage import (
     truth,
 )
 from replay_market import RULES
-from session_stage import SessionStage, clock_after, entry_minute
+from session_stage import SessionStage, clock_after, entry_minute, simulated
 
 from engine.broker import PlaceBracket, PlaceProtection
-from engine.desk import Mode, fact_of
+from engine.desk import Mode, OperatorVerb, fact_of
 from engine.desk.facts import IntentRecorded
 from engine.errors import SessionBusy
 from engine.journal import Kind, Verified
 from pipelines.journal_store import JournalReader
 from pipelines.session.desk_process import folded
+from pipelines.session.inbox import LeverInbox
 from pipelines.session.plan import Ending
 
 DEADLY = (
@@ -57,7 +58,11 @@ def refs_of_entries(stage):
 @pytest.mark.parametrize("dies_at", DEADLY)
 def test_a_session_struck_down_is_taken_up_without_a_second_order(stage, dies_at):
     with session_gateway() as gateway:
-        struck, _ = SessionProcess(stage.home, gateway, dies_at=dies_at).wait()
+        first = SessionProcess(stage.home, gateway, dies_at=dies_at)
+        if "flatten" in dies_at:
+            first.wait_for("filled: ")
+            LeverInbox(stage.files.levers).put(OperatorVerb.FLATTEN, by="ada", reason="a test")
+        struck, _ = first.wait()
         code, lines = SessionProcess(stage.home, gateway, stops_at=ENDS).wait()
         at_broker = truth(gateway)
 
@@ -95,7 +100,7 @@ def test_a_second_session_is_refused_while_one_lives_and_not_after_it_was_killed
         living = SessionProcess(stage.home, gateway)
         living.wait_for("market data live")
         with pytest.raises(SessionBusy, match=f"pid {living.process.pid}"):
-            stage.run(ibkr_broker(gateway))
+            stage.run(simulated())
         living.process.kill()
         living.wait()
         after = stage.made(ibkr_broker(gateway))
