@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import polars as pl
 
@@ -33,6 +33,21 @@ HISTORY_SESSIONS: Final = 5
 
 LAST_QUESTIONS_SECONDS_MAX: Final = 30.0
 """How long clients may still ask after the last bell before the gateway ends."""
+
+
+class Ports(NamedTuple):
+    """Where to listen; 0 takes any free port."""
+
+    port: int
+    control_port: int
+
+
+class Telling(NamedTuple):
+    """Where to say what happens, and of which source."""
+
+    screen: Screen
+    source: str
+    as_json: bool
 
 
 def run_gateway(
@@ -62,25 +77,32 @@ def run_gateway(
         pace=pace, plan=plan, session_dates=(session.session_date,), equity_usd=equity_usd
     )
 
-    async def live() -> None:
-        gateway = Gateway(frame, wiring.rules, settings)
-        with _port_words(port, control_port):
-            address = await gateway.open(port, control_port)
-        leaving = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, leaving.set)
-        try:
-            _announce(screen, address, gateway, bars.name, as_json=as_json)
-            _tell(gateway, screen.note if as_json else screen.line)
-            async with asyncio.TaskGroup() as tasks:
-                if not stays:
-                    tasks.create_task(_leave_when_over(gateway, leaving))
-                await gateway.play_until(leaving)
-        finally:
-            await gateway.close()
-
-    asyncio.run(live())
+    asyncio.run(
+        _live(
+            Gateway(frame, wiring.rules, settings),
+            Ports(port, control_port),
+            Telling(screen, bars.name, as_json),
+            stays=stays,
+        )
+    )
     return Exit.DONE
+
+
+async def _live(gateway: Gateway, ports: Ports, telling: Telling, *, stays: bool) -> None:
+    """Listen, say where, play, and end with the session or with a signal."""
+    with _port_words(ports):
+        address = await gateway.open(*ports)
+    leaving, ending = asyncio.Event(), None
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, leaving.set)
+    try:
+        _announce(telling, address, gateway)
+        ending = None if stays else asyncio.create_task(_leave_when_over(gateway, leaving))
+        await gateway.play_until(leaving)
+    finally:
+        if ending is not None:
+            ending.cancel()
+        await gateway.close()
 
 
 def change_fault(
@@ -144,27 +166,24 @@ def _session(source: BarSource, rules: Rules, session_date: date | None) -> Sess
 
 
 @contextmanager
-def _port_words(port: int, control_port: int) -> Iterator[None]:
+def _port_words(ports: Ports) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise InstanceBusy(
-            f"expected the ports {port} and {control_port} of {LOOPBACK} to be free, and one is "
-            f"not ({error.strerror}); stop what listens there, or choose --port and --control-port"
+            f"expected the ports {ports.port} and {ports.control_port} of {LOOPBACK} to be free, "
+            f"and one is not ({error.strerror}); stop what listens there, or choose --port and "
+            "--control-port"
         ) from error
 
 
 async def _leave_when_over(gateway: Gateway, leaving: asyncio.Event) -> None:
     """Leave some time after the last bell, at once when no client is left to ask anything."""
-    over = asyncio.create_task(gateway.is_over.wait())
-    left = asyncio.create_task(leaving.wait())
-    await asyncio.wait((over, left), return_when=asyncio.FIRST_COMPLETED)
-    if over.done():
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LAST_QUESTIONS_SECONDS_MAX):
-                await gateway.server.wait_until_empty()
+    await gateway.is_over.wait()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LAST_QUESTIONS_SECONDS_MAX):
+            await gateway.server.wait_until_empty()
     leaving.set()
-    over.cancel()
 
 
 def _tell(gateway: Gateway, say: Callable[[str], None]) -> None:
@@ -174,9 +193,9 @@ def _tell(gateway: Gateway, say: Callable[[str], None]) -> None:
     gateway.server.on_clients_change = say
 
 
-def _announce(
-    screen: Screen, address: GatewayAddress, gateway: Gateway, source: str, *, as_json: bool
-) -> None:
+def _announce(telling: Telling, address: GatewayAddress, gateway: Gateway) -> None:
+    screen, source, as_json = telling
+    _tell(gateway, screen.note if as_json else screen.line)
     sessions = ", ".join(str(each.session.session_date) for each in gateway.player.sessions)
     if as_json:
         answer: dict[str, Any] = asdict(address)
