@@ -46,6 +46,7 @@ from engine.errors import (
     ClientIdInUse,
     DuplicateOrderRef,
 )
+from engine.orders import OrderState
 from engine.units import OrderRef
 from pipelines.brokers.dispatch import take_stock
 from pipelines.brokers.ibkr import IbkrBroker
@@ -587,7 +588,7 @@ def test_a_fill_that_cuts_the_connection_is_in_the_executions_afterwards(at: Sce
     at.gateway.fault("disconnect-mid-fill")
     at.bench.play(1, 100, 102, 99, 101)
     at.reconnected()
-    told = [e.ref for e in at.of(ExecutionReported)]
+    told = [*at.of(ExecutionReported), *at.of(PositionReported)]
     _, snapshot = take_stock(at.broker, at.broker.now())
 
     assert told == []
@@ -732,10 +733,12 @@ def test_no_bars_are_due_on_a_day_without_a_session() -> None:
 def test_partial_fills_are_told_one_by_one_and_make_the_whole(at: Scene) -> None:
     at.gateway.fault("partial", rate=1.0)
     at.place(quantity=2)
-    at.bench.play(1, 100, 102, 95, 101)
+    at.bench.tell(parts_of(1, 100, 100, 95, 95)[0])
+    (left,) = [o.quantity for o in at.broker.open_orders() if o.ref == ENTRY]
     at.bench.play(2, 100, 102, 95, 101)
     at.listen()
 
+    assert left == 1
     entries = [e for e in at.of(ExecutionReported) if e.ref == ENTRY]
     assert [e.quantity for e in entries] == [1, 1]
     assert at.events(ENTRY) == [
@@ -798,6 +801,16 @@ def test_a_fill_after_a_cancel_is_told_because_the_exchange_is_right(at: Scene) 
     assert ended is OrderEvent.CANCELLED
     assert at.events(ENTRY)[-1] is OrderEvent.FILLED
     assert [e.ref for e in at.of(ExecutionReported)] == [ENTRY]
+
+
+def test_an_order_we_took_for_ended_is_cancelled_when_the_desk_asks_for_it(at: Scene) -> None:
+    at.place(entry=97)
+    at.broker._orders.by_ref[ENTRY].state = OrderState.REJECTED
+
+    at.broker.cancel(cancel(ENTRY))
+    at.listen()
+
+    assert at.at_the_exchange() == 0
 
 
 def test_a_cancel_that_is_never_answered_leaves_the_order_working_and_can_be_asked_again(

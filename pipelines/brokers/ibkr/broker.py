@@ -117,7 +117,7 @@ class IbkrBroker:
     def close(self) -> None:
         if self._thread.is_running:
             self._call(self._link.close(), "close", self.settings.patience.connect_seconds)
-            self._thread.stop()
+        self._thread.stop()
 
     # ── Questions ───────────────────────────────────────────────────────────────────────────────
 

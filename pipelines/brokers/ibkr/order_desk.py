@@ -84,12 +84,12 @@ class OrderDesk:
         self._place(client, order)
 
     async def cancel(self, cancel: CancelOrder) -> None:
-        """Ask for the end of one order; one that ended already is left alone."""
+        """Ask for the end of one order, also of one we took for ended: the desk saw it work."""
         client = self._link.trading_client
         order = self._orders.by_ref.get(cancel.ref)
         if order is None or order.order_id <= 0:
             self._in_doubt([cancel.ref], "no order of this ref is known to the adapter")
-        elif order.state in LIVE_STATES:
+        elif order.state is not OrderState.FILLED:
             self._cancel(client, order)
 
     async def flatten(self, flatten: FlattenPosition) -> None:
