@@ -20,6 +20,7 @@ from assets import (
     trading_session,
 )
 from pipelines.jobs import JOBS
+from pipelines.nights import nightly_schedule, nightly_sensor
 from pipelines.operator_jobs import OPERATOR_JOBS
 from pipelines.schedules import market_day_schedule, preopen_schedule
 from pipelines.sensors import SENSORS
@@ -51,8 +52,8 @@ def definitions_for(wiring: Wiring) -> dg.Definitions:
         assets=dg.load_assets_from_modules(STAGES),
         asset_checks=dg.load_asset_checks_from_modules(STAGES),
         jobs=[*JOBS, *OPERATOR_JOBS],
-        schedules=[market_day_schedule, preopen_schedule],
-        sensors=SENSORS,
+        schedules=[market_day_schedule, preopen_schedule, nightly_schedule],
+        sensors=[*SENSORS, nightly_sensor],
         executor=dg.in_process_executor,
         resources={
             "rules": wiring.rules,
