@@ -155,7 +155,7 @@ async def _attack(port: int, attack: Iterable[Hostile], random: Random) -> tuple
             if hostile.ends_framing or swallowing.done():
                 break
         was_cut = await _part(writer, swallowing, random)
-    except ConnectionError:
+    except OSError:  # The gateway has closed; the system says so in several ways.
         was_cut = True
     finally:
         writer.transport.abort()
@@ -180,7 +180,7 @@ async def _part(
 
 
 async def _swallow(reader: asyncio.StreamReader) -> None:
-    with suppress(ConnectionError):
+    with suppress(OSError):
         while await reader.read(65_536):
             pass
 
