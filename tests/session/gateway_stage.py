@@ -20,7 +20,7 @@ from pipelines.gateway.assembly import GatewaySettings
 from pipelines.gateway.run import RunningGateway, running_gateway
 
 PROCESS = Path(__file__).with_name("session_process.py")
-PATHS = (PROCESS.parent, PROCESS.parents[1])
+PATHS = (PROCESS.parent, PROCESS.parents[1], PROCESS.parents[2])
 PATIENCE_SECONDS = 120.0
 
 
