@@ -240,6 +240,17 @@ def journal(
 
 
 @app.command()
+def learn(
+    context: typer.Context, *, first: First = None, last: Last = None, as_json: AsJson = False
+) -> int:
+    """Learn from sessions that were traded, rehearsed or replayed: the nights, in order."""
+    from pipelines.commands.learn import run_learn
+
+    call: Call = context.obj
+    return run_learn(call.wiring(), day_of(first), day_of(last), as_json=as_json)
+
+
+@app.command()
 def fit_beliefs(
     context: typer.Context,
     *,

@@ -1,6 +1,6 @@
 """The sessions of one home: traded as the settings say, or rehearsed on books of their own."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -20,6 +20,7 @@ from engine.calendar import Session
 from engine.desk import Mode
 from engine.errors import NotAuthorised, SourceError
 from engine.journal import Event, Kind
+from engine.own_view import Standing
 from engine.rules import Rules
 from pipelines.alerts import Outbox, alerts_told
 from pipelines.journal_files import take_the_place
@@ -71,8 +72,9 @@ PlayedBroker = Callable[[Stage, Rules], AbstractContextManager[LiveBroker]]
 class DeskSessions:
     """Runs the desk of one home, and rehearses sessions beside it.
 
-    `broker` makes the one that the settings name, `played` one that plays a stage. `outboxes` tell
-    a person what the run journals; of a rehearsal nobody is told.
+    `standings` says what was learned before a session; a rehearsal is played under none. `broker`
+    makes the one that the settings name, `played` one that plays a stage. `outboxes` tell a person
+    what the run journals; of a rehearsal nobody is told.
     """
 
     home: Home
@@ -81,6 +83,7 @@ class DeskSessions:
     source: BarSource
     mode: Mode
     live_account: str | None
+    standings: Callable[[date], Mapping[str, Standing]]
     broker: Callable[[], LiveBroker]
     played: PlayedBroker
     outboxes: Callable[[], Sequence[Outbox]]
@@ -103,7 +106,8 @@ class DeskSessions:
         files = SessionFiles(home=self.home.root)
         session = session_on(session_date, self.rules.session)
         consent = LiveConsent(account=self.live_account, confirmed_account=confirmed_account)
-        plan = SessionPlan(mode=self.mode, session=session, consent=consent)
+        learned = self.standings(session_date)
+        plan = SessionPlan(mode=self.mode, session=session, standings=learned, consent=consent)
         with alerts_told(self.outboxes()):
             result = self._run(plan, files, self.broker(), told)
         return _played(result, result.journal)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Self
 from assets.ports import BarSource
 from contracts import load_rules
 from engine.desk import Mode
+from engine.own_view import Standing
 from engine.rules import Rules
+from pipelines.journal_store import JournalReader
 from pipelines.session.files import SessionFiles
 from pipelines.session_journals import HomeJournals
 from pipelines.settings import Settings, load_settings
@@ -91,6 +93,17 @@ class Wiring:
         """The journal of the desk in the mode of the settings."""
         return self.session_files.journal(self.mode, self.settings.symbol)
 
+    def standings(self, session_date: date) -> Mapping[str, Standing]:
+        """Under what the desk opens a session: what the night of the last one it traded says.
+
+        Raises `MissingContext` when that night has not been done.
+        """
+        from assets.standings import standings_for
+
+        traded = JournalReader(self.journal).sessions() if self.journal.is_file() else []
+        last = max((day for day in traded if day < session_date), default=None)
+        return standings_for(self.warehouse, session_date, self.rules, last_traded=last)
+
     def live_broker(self) -> "LiveBroker":
         """A new, unconnected broker as the settings name it: IBKR, or the gateway that plays it."""
         from pipelines.brokers.ibkr import ClockKind, IbkrBroker, ibkr_settings
@@ -112,6 +125,7 @@ class Wiring:
             source=self.source,
             mode=self.mode,
             live_account=self.settings.live_account,
+            standings=self.standings,
             broker=self.live_broker,
             played=gateway_broker,
             outboxes=self.outboxes,

@@ -1,23 +1,19 @@
 """`credence demo`: the whole story on one page, through the Dagster jobs that the desk runs."""
 
-import logging
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from threading import Event, Thread
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from engine.errors import SettingsError, SourceError
+from pipelines.commands.dagster_job import RANGE_FIRST, RANGE_LAST, Ran, run_job
 from pipelines.commands.demo_page import tell
 from pipelines.commands.exits import Exit
-from pipelines.commands.screen import Advance, Screen
+from pipelines.commands.screen import Screen
 
 if TYPE_CHECKING:
-    import dagster as dg
-
     from engine.calendar import Session
     from pipelines.wiring import Wiring
 
@@ -28,18 +24,6 @@ FIRST_GENERATED: Final = date(2025, 9, 2)
 """Generated demos begin here, so that two people see the same numbers."""
 
 EQUITY_USD: Final = 10_000
-POLL_SECONDS: Final = 0.2
-PAGE_EVENTS: Final = 500
-LINE_LETTERS: Final = 60
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
-    """One Dagster run of the demo: whether it succeeded, and what its checks said."""
-
-    job: str
-    succeeded: bool
-    checks: tuple[tuple[str, bool, str], ...]
 
 
 def run_demo(source: str, sessions: int, home: Path, *, screen: Screen) -> int:
@@ -51,16 +35,17 @@ def run_demo(source: str, sessions: int, home: Path, *, screen: Screen) -> int:
     screen.say(f"[bold]Credence demo[/] · {source} · {len(chosen)} sessions {first} to {last}")
     whole = {RANGE_FIRST: first, RANGE_LAST: last}
     ran = [
-        _run(wiring, screen, "market_day", tags=whole),
-        _run(wiring, screen, "preopen", partition=last),
-        _run(
+        run_job(wiring, screen, "market_day", tags=whole),
+        run_job(wiring, screen, "preopen", partition=last),
+        run_job(
             wiring,
             screen,
             "rehearse_session",
             partition=last,
-            equity=EQUITY_USD,
+            ops={"play_session": {"config": {"equity_usd": EQUITY_USD}}},
             lines=chosen[-1].minutes,
         ),
+        run_job(wiring, screen, "nightly", partition=last),
     ]
     if all(run.succeeded for run in ran):
         tell(wiring, chosen, EQUITY_USD, screen)
@@ -71,10 +56,6 @@ def run_demo(source: str, sessions: int, home: Path, *, screen: Screen) -> int:
     screen.say(f"  CREDENCE_HOME={home} .venv/bin/credence journal {last} --at 10:42")
     screen.say(f"  {wiring.reports}/preopen-{wiring.settings.symbol}-{last}.html")
     return Exit.DONE if all(run.succeeded for run in ran) else Exit.NO
-
-
-RANGE_FIRST: Final = "dagster/asset_partition_range_start"
-RANGE_LAST: Final = "dagster/asset_partition_range_end"
 
 
 def _empty(home: Path) -> None:
@@ -116,87 +97,6 @@ def _sessions_of(wiring: "Wiring", count: int) -> "list[Session]":
     if not found:
         raise SourceError(f"{wiring.source.name}: expected at least one session, found none")
     return found[-count:]
-
-
-def _run(
-    wiring: "Wiring",
-    screen: Screen,
-    job: str,
-    *,
-    partition: str | None = None,
-    tags: dict[str, str] | None = None,
-    equity: float | None = None,
-    lines: int = 0,
-) -> Ran:
-    """Run one job in this process on the home's instance, with a bar that follows its progress.
-
-    `lines` is about how many lines the run will write into its log besides ending its steps.
-    """
-    import dagster as dg
-
-    from pipelines.dagster_home import dagster_home_of
-    from pipelines.definitions import definitions_for
-
-    logging.getLogger("dagster").setLevel(logging.ERROR)
-    definition = definitions_for(wiring).resolve_job_def(job)
-    config: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
-    if equity is not None:
-        wanted = {"config": {"equity_usd": equity}}
-        config["ops"] = {"play_session": wanted}
-    total = len(definition.nodes) + lines
-    folder = dagster_home_of(wiring.settings.home)
-    with dg.DagsterInstance.from_config(str(folder)) as instance:
-        with screen.progress(f"{job:17s}", total) as advance, _following(instance, advance):
-            result = definition.execute_in_process(
-                instance=instance,
-                partition_key=partition,
-                tags=tags,
-                run_config=config,
-                raise_on_error=False,
-            )
-        checks = tuple(
-            (each.check_name, each.passed, each.description or "")
-            for each in result.get_asset_check_evaluations()
-        )
-    return Ran(job=job, succeeded=result.success, checks=checks)
-
-
-class _following:  # noqa: N801 - used as a verb, in a `with`.
-    """Advance a progress bar with what the newest run logs and ends; stops with the block."""
-
-    def __init__(self, instance: "dg.DagsterInstance", advance: Advance) -> None:
-        self._instance = instance
-        self._advance = advance
-        self._ended = Event()
-        self._known = {run.run_id for run in instance.get_runs(limit=10)}
-        self._thread = Thread(target=self._follow, daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_error: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _follow(self) -> None:
-        run_id: str | None = None
-        cursor: str | None = None
-        while not self._ended.wait(POLL_SECONDS):
-            run_id = run_id or self._fresh_run()
-            if run_id is None:
-                continue
-            page = self._instance.get_records_for_run(run_id, cursor=cursor, limit=PAGE_EVENTS)
-            cursor = page.cursor
-            for record in page.records:
-                entry = record.event_log_entry
-                if entry.dagster_event is None:
-                    self._advance(entry.user_message[:LINE_LETTERS])
-                elif entry.dagster_event.is_step_success:
-                    self._advance(entry.step_key or "")
-
-    def _fresh_run(self) -> str | None:
-        newest = next(iter(self._instance.get_runs(limit=1)), None)
-        return None if newest is None or newest.run_id in self._known else newest.run_id
 
 
 def _verdict(ran: "Sequence[Ran]", screen: Screen) -> None:

@@ -38,6 +38,7 @@ def run_session(
     plan = SessionPlan(
         mode=wiring.mode,
         session=session,
+        standings=wiring.standings(session.session_date),
         consent=LiveConsent(
             account=wiring.settings.live_account, confirmed_account=confirmed_account
         ),

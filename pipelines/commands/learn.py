@@ -1,0 +1,102 @@
+"""`credence learn`: the nights of sessions that were traded, rehearsed or replayed, in order."""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any, Final
+
+from contracts.calendar import sessions_between
+from engine.errors import InputRefused
+from pipelines.commands.dagster_job import RANGE_FIRST, RANGE_LAST, run_job
+from pipelines.commands.exits import Exit
+from pipelines.commands.screen import Screen
+from pipelines.wiring import Wiring
+
+TRUST: Final = (
+    "SELECT template, trust, trigger, modifier, results, wins, win_rate, expectancy_r "
+    "FROM learning_state WHERE symbol = ? AND session_date = ? AND trust IS NOT NULL "
+    "ORDER BY template"
+)
+CHANGES: Final = (
+    "SELECT session_date, change FROM learning_state "
+    "WHERE symbol = ? AND session_date BETWEEN ? AND ? AND change <> '' "
+    "ORDER BY session_date, template"
+)
+
+
+def run_learn(
+    wiring: Wiring, first_date: date | None, last_date: date | None, *, as_json: bool
+) -> int:
+    """Run the job nightly over the sessions of a range; 1 when a check does not hold."""
+    screen = Screen.of_process()
+    dates = sessions_to_learn(wiring, first_date, last_date)
+    tags = {RANGE_FIRST: str(dates[0]), RANGE_LAST: str(dates[-1])}
+    ran = run_job(wiring, screen, "nightly", tags=tags)
+    failed = [(name, said) for name, passed, said in ran.checks if not passed]
+    answer = {**_learned(wiring, dates), "succeeded": ran.succeeded, "failed_checks": failed}
+    if as_json:
+        screen.json(answer)
+    else:
+        _show(screen, answer)
+    for name, said in failed:
+        screen.fail(f"{name}: {said}")
+    return Exit.DONE if ran.succeeded and not failed else Exit.NO
+
+
+def sessions_to_learn(
+    wiring: Wiring, first_date: date | None, last_date: date | None
+) -> Sequence[date]:
+    """The stored sessions of a range, every one with a journal.
+
+    Raises `InputRefused` naming the first that lacks its bars or a journal: a night builds on the
+    one before it, so none may be passed over.
+    """
+    rules, stored = wiring.rules, wiring.market.session_dates("outcomes", wiring.settings.symbol)
+    known = [day for day in stored if wiring.session_journals.path(day).is_file()]
+    if not known:
+        raise InputRefused(
+            f"{wiring.home.root}: expected sessions with outcomes and a journal, found none; "
+            "materialise market_day, then trade, rehearse or replay them"
+        )
+    first, last = first_date or known[0], last_date or known[-1]
+    wanted = [each.session_date for each in sessions_between(first, last, rules.session)]
+    for day in wanted:
+        if day not in stored:
+            raise InputRefused(
+                f"{day}: expected stored outcomes, found none; run market_day for it"
+            )
+        if day not in known:
+            raise InputRefused(
+                f"{day}: expected a journal, found none; trade, rehearse or replay it, or name "
+                "another range with --from and --to"
+            )
+    if not wanted:
+        raise InputRefused(f"expected a session between {first} and {last}, found none")
+    return wanted
+
+
+def _learned(wiring: Wiring, dates: Sequence[date]) -> dict[str, Any]:
+    symbol = wiring.settings.symbol
+    trust = wiring.warehouse.query(TRUST, [symbol, dates[-1]])
+    changes = wiring.warehouse.query(CHANGES, [symbol, dates[0], dates[-1]])
+    return {
+        "first_session_date": dates[0],
+        "last_session_date": dates[-1],
+        "sessions": len(dates),
+        "trust": trust.to_dicts(),
+        "changes": changes.to_dicts(),
+    }
+
+
+def _show(screen: Screen, answer: dict[str, Any]) -> None:
+    screen.say(
+        f"[bold]{answer['sessions']} nights[/], {answer['first_session_date']} to "
+        f"{answer['last_session_date']}"
+    )
+    for each in answer["changes"]:
+        screen.line(f"  {each['session_date']}  {each['change']}")
+    screen.table(
+        "Trust from the next session on",
+        ("template", "trust", "why", "cost factor", "results", "won", "win rate", "R each"),
+        [tuple(each.values()) for each in answer["trust"]],
+        numbers=("cost factor", "results", "won", "win rate", "R each"),
+    )

@@ -1,0 +1,112 @@
+"""`credence learn`: the nights of a replay, in order, by one command; and who reads them next."""
+
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from command_line import copied, credence
+
+from engine.desk import Mode
+from engine.errors import MissingContext
+from pipelines.commands.dagster_job import RANGE_FIRST, RANGE_LAST, run_job
+from pipelines.commands.exits import Exit
+from pipelines.commands.screen import Screen
+from pipelines.journal_store import JournalReader
+from pipelines.replay import ReplaySettings, replay
+from pipelines.replay_learning import ReplayNights
+from pipelines.settings import load_settings
+from pipelines.wiring import Wiring
+
+
+def wiring_of(home: Path) -> Wiring:
+    return Wiring(settings=load_settings({"CREDENCE_HOME": str(home), "CREDENCE_MODE": "paper"}))
+
+
+@pytest.fixture(scope="module")
+def stored_home(ingested_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six sessions with their market tables and a replay that learned."""
+    home = copied(ingested_home, tmp_path_factory.mktemp("stored") / "home")
+    dates = wiring_of(home).market.session_dates("bars", "MES")
+    tags = {RANGE_FIRST: str(dates[0]), RANGE_LAST: str(dates[-1])}
+    assert run_job(wiring_of(home), Screen.of_process(), "market_day", tags=tags).succeeded
+    assert credence(home, "replay", "--learn").code == Exit.DONE
+    return home
+
+
+@pytest.fixture(scope="module")
+def learned_home(stored_home: Path) -> Path:
+    assert credence(stored_home, "learn").code == Exit.DONE
+    return stored_home
+
+
+def test_the_nights_store_what_the_replay_learned(learned_home: Path) -> None:
+    wiring = wiring_of(learned_home)
+    dates = wiring.market.session_dates("bars", "MES")
+    bars, contexts = (
+        wiring.market.read(name, "MES", dates[0], dates[-1]) for name in ("bars", "context")
+    )
+    nights = ReplayNights(contexts, bars, wiring.rules)
+    opened_under = wiring.standings(date(2025, 6, 2))
+
+    settings = ReplaySettings(equity_usd=Decimal(10_000))
+    replay(contexts, bars, wiring.rules, settings, nights=nights)
+
+    assert opened_under == nights.standings()
+    assert len(opened_under) == 4
+
+
+def test_learning_again_changes_nothing(learned_home: Path) -> None:
+    def stored() -> bytes:
+        rows = wiring_of(learned_home).warehouse.query("SELECT * FROM learning_state ORDER BY ALL")
+        return rows.write_csv().encode()
+
+    before = stored()
+    again = credence(learned_home, "learn", "--json")
+
+    assert again.code == Exit.DONE
+    assert again.json["sessions"] == 6
+    assert again.json["failed_checks"] == []
+    assert [each["template"] for each in again.json["trust"]] == ["K1", "K2", "K3", "K4"]
+    assert stored() == before
+
+
+def test_a_session_that_lacks_its_journal_is_named(learned_home: Path, tmp_path: Path) -> None:
+    home = copied(learned_home, tmp_path / "home")
+    (home / "journals" / "replay-MES.sqlite").unlink()
+
+    nothing = credence(home, "learn")
+    beyond = credence(learned_home, "learn", "--to", "2025-01-31")
+
+    assert nothing.code == Exit.USAGE
+    assert "expected sessions with outcomes and a journal, found none" in nothing.err
+    assert beyond.code == Exit.USAGE
+    assert "expected stored outcomes, found none; run market_day for it" in beyond.err
+
+
+def test_a_desk_whose_last_session_taught_nothing_is_not_opened(
+    learned_home: Path, tmp_path: Path
+) -> None:
+    home = copied(learned_home, tmp_path / "home")
+    wiring = wiring_of(home)
+    replayed = home / "journals" / "replay-MES.sqlite"
+    desk = wiring.session_journals.traded(Mode.PAPER)
+    desk.parent.mkdir(parents=True)
+    desk.write_bytes(replayed.read_bytes())
+    last = JournalReader(desk).sessions()[-1]
+
+    known = wiring.standings(date(2025, 6, 2))
+    wiring.warehouse.replace_partitions(
+        "learning_state",
+        wiring.warehouse.read("learning_state", "MES", last, last).clear(),
+        symbol="MES",
+        session_dates=[last],
+    )
+
+    assert len(known) == 4
+    with pytest.raises(MissingContext, match=f"expected the night of {last}"):
+        wiring.standings(date(2025, 6, 2))
+
+
+def test_a_desk_that_never_traded_is_opened_under_nothing(tmp_path: Path) -> None:
+    assert wiring_of(tmp_path / "home").standings(date(2025, 6, 2)) == {}
