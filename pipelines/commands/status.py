@@ -5,7 +5,7 @@ Imports neither Polars nor DuckDB nor Dagster: a person who is worried should no
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -25,11 +25,14 @@ from pipelines.commands.exits import Exit
 from pipelines.commands.screen import Screen
 from pipelines.dagster_home import dagster_folder_of, has_instance, is_up
 from pipelines.journal_store import JournalReader, journal_paths
+from pipelines.session.heartbeat import PLACE, Heartbeat
 from pipelines.settings import Settings, settings_lines
 from pipelines.storage import Home
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
 REHEARSALS: Final = "rehearsals"
+DESK: Final = "desk"
+ALERTS: Final = "alerts.sqlite"
 
 _KILL_FACTS: Final = Reader(KillChanged, FlatVerified)
 
@@ -62,6 +65,7 @@ def run_status(settings: Settings, *, lists_settings: bool, as_json: bool) -> in
         "contracts_problem": _contracts_problem(settings),
         "dagster": _dagster(home),
         "desk": _desk(home, paths),
+        "session": _session(home),
         "tables": _tables(home, settings.symbol),
         "warehouse_bytes": home.warehouse.stat().st_size if home.warehouse.exists() else None,
         "journals": [_journal_answer(each) for each in _journals(home, paths)],
@@ -141,8 +145,13 @@ def _dagster(home: Home) -> Mapping[str, Any]:
 
 
 def _desk(home: Home, paths: list[Path]) -> Mapping[str, Any]:
-    """The kill switch in the newest journal that can be read; null fields without one."""
-    for path in paths:
+    """The kill switch in the newest journal that can be read; null fields without one.
+
+    The desk's own journals speak first, then rehearsals and replays; that of alerts has no switch.
+    """
+    own = [path for path in paths if home.journals / DESK in path.parents]
+    others = [path for path in paths if path not in own and path.name != ALERTS]
+    for path in (*own, *others):
         try:
             switch = kill_switch_of(JournalReader(path))
         except sqlite3.DatabaseError:
@@ -156,6 +165,24 @@ def _desk(home: Home, paths: list[Path]) -> Mapping[str, Any]:
             "journal": str(path.relative_to(home.root)),
         }
     return dict.fromkeys(("state", "cause", "text", "since", "is_flat_verified", "journal"))
+
+
+def _session(home: Home) -> Mapping[str, Any] | None:
+    """What the last session run said of itself, and whether it lives; null when none ever ran."""
+    beat = Heartbeat.read(home.root / PLACE)
+    return None if beat is None else {**asdict(beat), "is_alive": beat.is_alive}
+
+
+def _session_text(session: Mapping[str, Any] | None) -> str:
+    if session is None:
+        return "none ran yet; start one with: credence session"
+    is_lost = session["run"] in ("starting", "running", "stopping") and not session["is_alive"]
+    run = "[bold red]its process is gone[/]" if is_lost else session["run"]
+    decision = escape(session["decision"] or "no bar decided yet")
+    return (
+        f"{session['session_date']} {session['mode']}: {run}, position {session['position']}, "
+        f"data {session['feed']}, {decision}"
+    )
 
 
 def _tables(home: Home, symbol: str) -> list[Mapping[str, Any]]:
@@ -184,6 +211,7 @@ def _show(screen: Screen, answer: Mapping[str, Any]) -> None:
         "contracts": answer["contracts_hash"][:12],
         "ui": _ui_text(dagster),
         "desk": _desk_text(desk),
+        "session": _session_text(answer["session"]),
     }
     for name, text in lines.items():
         screen.say(f"  {name:<10} {text}")

@@ -5,6 +5,7 @@ from datetime import date
 from pathlib import Path
 
 from engine.desk.facts import Mode
+from pipelines.session.heartbeat import PLACE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,7 @@ class SessionFiles:
     @property
     def heartbeat(self) -> Path:
         """What the session run last said of itself."""
-        return self.home / "session" / "heartbeat.json"
+        return self.home / PLACE
 
     @property
     def levers(self) -> Path:

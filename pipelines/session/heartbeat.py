@@ -5,8 +5,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
 from pipelines.session.process import boot_id, is_running, read_json, write_json
+
+PLACE: Final = Path("session") / "heartbeat.json"
+"""Where it is under a data home; who only asks for it need not load the desk."""
 
 
 class RunState(StrEnum):

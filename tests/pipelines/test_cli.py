@@ -1,5 +1,6 @@
 """The program itself: usage, exit codes, messages, and `credence status`."""
 
+import json
 import os
 import resource
 import subprocess
@@ -164,6 +165,7 @@ def test_the_status_counts_what_is_stored(replayed_home: Path) -> None:
         "contracts_problem",
         "dagster",
         "desk",
+        "session",
         "tables",
         "warehouse_bytes",
         "journals",
@@ -189,7 +191,54 @@ def test_the_status_counts_what_is_stored(replayed_home: Path) -> None:
             "problem": None,
         }
     ]
-    assert answer["desk"]["state"] == "running"
+    assert (answer["desk"]["state"], answer["session"]) == ("running", None)
+
+
+def test_the_desks_own_journal_speaks_before_a_newer_rehearsal_or_alert(tmp_path: Path) -> None:
+    journals = tmp_path / "journals"
+    day = date(2025, 1, 2)
+    _write_kill(journals / "desk" / "paper" / "MES.sqlite", day)
+    with JournalWriter(journals / "rehearsals" / "MES" / f"{day}.sqlite"):
+        pass
+    with JournalWriter(journals / "alerts.sqlite"):
+        pass
+
+    desk = credence(tmp_path, "status", "--json").json["desk"]
+
+    assert desk["journal"] == "journals/desk/paper/MES.sqlite"
+    assert desk["state"] == "killed"
+
+
+def test_a_session_whose_process_is_gone_is_said_to_be_gone(tmp_path: Path) -> None:
+    beat = {
+        "at": "2025-01-02T15:00:00+00:00",
+        "pid": 1,
+        "boot_id": "another boot",
+        "run": "running",
+        "mode": "paper",
+        "symbol": "MES",
+        "session_date": "2025-01-02",
+        "account_id": "DU1",
+        "market_now": None,
+        "desk": "running",
+        "desk_text": "",
+        "is_flat_verified": True,
+        "position": 1,
+        "trade": "x",
+        "last_bar_at": None,
+        "decision": None,
+        "feed": "live",
+        "is_connected": True,
+        "bars": 3,
+        "text": "",
+    }
+    path = tmp_path / "session" / "heartbeat.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(beat))
+
+    ended = credence(tmp_path, "status")
+
+    assert "2025-01-02 paper: its process is gone, position 1" in ended.out
 
 
 def test_the_status_shows_the_same_to_a_person(replayed_home: Path) -> None:
