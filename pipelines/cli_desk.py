@@ -186,12 +186,12 @@ def _lever(
     is_simulated: bool = False,
     as_json: bool,
 ) -> int:
-    from engine.desk import Mode as DeskMode
-    from engine.desk import OperatorVerb
+    from engine.modes import Mode as DeskMode
+    from engine.modes import OperatorVerb
     from pipelines.commands.levers import run_lever
 
     return run_lever(
-        call.wiring(),
+        call.settings(),
         OperatorVerb(verb),
         mode=None if mode is None else DeskMode(mode.value),
         reason=reason,

@@ -10,9 +10,7 @@ from engine.desk.facts import (
     Fact,
     Input,
     LoopFailed,
-    Mode,
     OperatorCommanded,
-    OperatorVerb,
     Recording,
     SessionClosed,
     SessionOpened,
@@ -20,6 +18,7 @@ from engine.desk.facts import (
 from engine.desk.quiet import QuietBar, QuietStep, is_quiet, quiet_bars
 from engine.desk.state import EMPTY, DeskState
 from engine.desk.turn import Step
+from engine.modes import Mode, OperatorVerb
 
 __all__ = [
     "EMPTY",

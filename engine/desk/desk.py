@@ -16,7 +16,6 @@ from engine.desk.facts import (
     LoopFailed,
     OperatorCommanded,
     OperatorRefused,
-    OperatorVerb,
     Recording,
     SessionClosed,
     SessionOpened,
@@ -30,6 +29,7 @@ from engine.errors import InputRefused
 from engine.kill import KillCause, KillEvent, KillState, change, why_not_resume
 from engine.ladder import STEP, Reason
 from engine.market import MarketRow
+from engine.modes import OperatorVerb
 from engine.own_view import OwnFacts, OwnView, own_view
 from engine.rules import Rules
 from engine.trade import ExitKind

@@ -15,19 +15,11 @@ from engine.broker import (
 from engine.execution_quality import Trouble
 from engine.kill import FlatVerified, KillChanged
 from engine.market import MarketRow
+from engine.modes import Mode, OperatorVerb
 from engine.own_view import Standing
 from engine.reconciliation import Finding
 from engine.trade import StopMoved, TradeChanged, TradeClosed, TradePlanned
 from engine.units import DecisionId, OrderRef
-
-
-class Mode(StrEnum):
-    """Where commands go: nowhere real, a paper account, a real account, a simulated exchange."""
-
-    OBSERVE = "observe"
-    PAPER = "paper"
-    LIVE = "live"
-    REPLAY = "replay"
 
 
 class Recording(StrEnum):
@@ -35,15 +27,6 @@ class Recording(StrEnum):
 
     FULL = "full"
     TRADES = "trades"
-
-
-class OperatorVerb(StrEnum):
-    """A person's levers."""
-
-    HALT = "halt"
-    RESUME = "resume"
-    KILL = "kill"
-    FLATTEN = "flatten"
 
 
 # ── Inputs ──────────────────────────────────────────────────────────────────────────────────────

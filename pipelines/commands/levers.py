@@ -4,20 +4,17 @@ import getpass
 import time
 from collections.abc import Callable
 
-from engine.calendar import Session
-from engine.desk import Mode, OperatorVerb
+from engine.modes import Mode, OperatorVerb
 from pipelines.commands.exits import INTERRUPTED, Exit
 from pipelines.commands.screen import Screen
-from pipelines.commands.session import broker_of, session_to_trade
-from pipelines.session.desk_process import latest_session, newest_mode
-from pipelines.session.inbox import LeverAnswer, Outcome
-from pipelines.session.levers import LeverDesk, pull_lever
-from pipelines.session.lock import held_mode
-from pipelines.wiring import Wiring
+from pipelines.session.asking import ask_session
+from pipelines.session.files import SessionFiles
+from pipelines.session.inbox import LeverAnswer, LeverInbox, Outcome
+from pipelines.settings import Settings
 
 
 def run_lever(
-    wiring: Wiring,
+    settings: Settings,
     verb: OperatorVerb,
     *,
     mode: Mode | None,
@@ -35,27 +32,17 @@ def run_lever(
     """
     screen = Screen.of_process()
     say = screen.note if as_json else screen.line
-    files, symbol = wiring.session_files, wiring.settings.symbol
-    mode = mode or held_mode(files) or newest_mode(files, symbol) or wiring.mode
-    wiring = Wiring(settings=wiring.settings.model_copy(update={"mode": mode.value}))
-    session = _session(wiring, mode)
-    desk = LeverDesk(
-        files=files,
-        rules=wiring.rules,
-        mode=mode,
-        session=session,
-        broker=broker_of(wiring, session, is_simulated=is_simulated),
-        live_account=wiring.settings.live_account,
-    )
+    files, gives_up = SessionFiles(home=settings.home), _patience(gives_up_after_seconds)
+    command = LeverInbox(files.levers).put(verb, by=getpass.getuser(), reason=reason)
     try:
-        answer = pull_lever(
-            desk,
-            verb,
-            by=getpass.getuser(),
-            reason=reason,
-            say=say,
-            gives_up=_patience(gives_up_after_seconds),
-        )
+        answer = ask_session(files, command, say=say, gives_up=gives_up)
+        if answer is None:
+            # Nobody acts for the desk, so this process does; that takes all of the desk's code.
+            from pipelines.commands.lonely_lever import desk_of
+            from pipelines.session.levers import carry_through
+
+            desk = desk_of(settings, mode, is_simulated=is_simulated)
+            answer = carry_through(desk, command, say=say, gives_up=gives_up)
     except KeyboardInterrupt:
         screen.fail(
             f"stopped waiting; the {verb} is in the journal or on its way to the session. "
@@ -63,12 +50,6 @@ def run_lever(
         )
         return INTERRUPTED
     return _ended(screen, verb, answer, as_json=as_json)
-
-
-def _session(wiring: Wiring, mode: Mode) -> Session:
-    """The session the journal was last in; else the one a session run would trade now."""
-    day = latest_session(wiring.session_files, mode, wiring.settings.symbol)
-    return session_to_trade(wiring, day)
 
 
 def _patience(seconds: float | None) -> Callable[[], bool]:

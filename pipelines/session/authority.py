@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Final
 
-from engine.desk.facts import Mode
 from engine.errors import NotAuthorised
+from engine.modes import Mode
 from pipelines.session.files import SessionFiles
 from pipelines.session.process import read_json, write_json
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from engine.desk.facts import Mode
+from engine.modes import Mode
 from pipelines.session.heartbeat import PLACE
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
-from engine.desk.facts import OperatorVerb
+from engine.modes import OperatorVerb
 from pipelines.session.process import read_json, write_json
 
 EXPIRES_AFTER: Final = timedelta(seconds=60)

@@ -13,14 +13,13 @@ from engine.desk import Mode, OperatorVerb, SessionOpened
 from engine.errors import NotAuthorised, RetryLater, SessionBusy
 from engine.rules import Rules
 from pipelines.brokers.unreachable import UnreachableBroker
+from pipelines.session.asking import POLL_SECONDS, ask_session
 from pipelines.session.authority import PAPER_PREFIX
 from pipelines.session.desk_process import DeskProcess, desk_process
 from pipelines.session.files import SessionFiles
 from pipelines.session.inbox import LeverAnswer, LeverCommand, LeverInbox
-from pipelines.session.lock import holder_text, is_held
 from pipelines.session.reins import Reins
 
-POLL_SECONDS: Final = 0.02
 CONNECT_AGAIN_SECONDS: Final = 5.0
 NEEDS_BROKER: Final = frozenset({OperatorVerb.KILL, OperatorVerb.FLATTEN})
 
@@ -56,35 +55,26 @@ def pull_lever(
     the broker unreachable it is tried again until `gives_up`. Raises `NotAuthorised` when the
     broker's account is not the desk's.
     """
-    inbox = LeverInbox(desk.files.levers)
-    command = inbox.put(verb, by=by, reason=reason)
-    answer: LeverAnswer | None = None
-    while answer is None or not answer.is_final:
-        if not is_held(desk.files):
-            try:
-                return _act(desk, command, inbox, say, gives_up)
-            except SessionBusy:
-                continue  # A session started meanwhile and finds the command in its inbox.
-        said = inbox.answer_to(command.id)
-        if said is not None and said != answer:
-            say(f"{holder_text(desk.files)}: {said.text}")
-            answer = said
-        if gives_up():
-            break
-        time.sleep(POLL_SECONDS)
-    return _last_word(inbox, command, answer)
+    command = LeverInbox(desk.files.levers).put(verb, by=by, reason=reason)
+    return carry_through(desk, command, say=say, gives_up=gives_up)
 
 
-def _last_word(inbox: LeverInbox, command: LeverCommand, answer: LeverAnswer | None) -> LeverAnswer:
-    """The answer, or what can be said without one; a command nobody took is withdrawn."""
-    if answer is not None:
-        if answer.is_final:
-            inbox.forget(command.id)
-        return answer
-    raise RetryLater(
-        f"{command.verb} was given to the session and not taken up in time; it stays in "
-        f"{inbox.folder} for the run, or for the next one"
-    )
+def carry_through(
+    desk: LeverDesk,
+    command: LeverCommand,
+    *,
+    say: Callable[[str], None],
+    gives_up: Callable[[], bool] = lambda: False,
+) -> LeverAnswer:
+    """`pull_lever` for a command that is in the inbox already."""
+    while True:
+        answer = ask_session(desk.files, command, say=say, gives_up=gives_up)
+        if answer is not None:
+            return answer
+        try:
+            return _act(desk, command, LeverInbox(desk.files.levers), say, gives_up)
+        except SessionBusy:
+            continue  # A session started meanwhile and finds the command in its inbox.
 
 
 def _act(

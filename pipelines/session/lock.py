@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime
 
 from filelock import FileLock, Timeout
 
-from engine.desk.facts import Mode
 from engine.errors import SessionBusy
+from engine.modes import Mode
 from pipelines.session.files import SessionFiles
 from pipelines.session.process import boot_id, is_running, read_json, write_json
 

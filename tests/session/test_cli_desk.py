@@ -1,5 +1,8 @@
 """`credence session` and a person's levers, as they are typed."""
 
+import subprocess
+import sys
+
 import pytest
 from command_line import credence
 
@@ -71,3 +74,12 @@ def test_a_kill_without_a_broker_gives_up_as_told_and_stands(home):
     assert ended.code == 3
     assert "cannot be reached" in ended.out
     assert "killed" in credence(home, "status").out
+
+
+def test_a_lever_for_a_living_session_waits_for_none_of_the_desks_libraries() -> None:
+    code = "import sys, pipelines.cli, pipelines.commands.levers; print(*sys.modules)"
+
+    ended = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+
+    heavy = {"polars", "numpy", "dagster", "duckdb", "pandera", "ib_insync", "exchange_calendars"}
+    assert heavy & set(ended.stdout.split()) == set()
