@@ -84,8 +84,8 @@ class DeskUp:
 
 
 @contextmanager
-def desk_up(home: Path) -> Iterator[DeskUp]:
-    """Start it; whatever is left of it at the end is killed."""
+def desk_up(home: Path, environ: Mapping[str, str] | None = None) -> Iterator[DeskUp]:
+    """Start it under these settings; whatever is left of it at the end is killed."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -93,7 +93,7 @@ def desk_up(home: Path) -> Iterator[DeskUp]:
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("CREDENCE_", "DAGSTER_"))
-    }
+    } | dict(environ or {})
     with subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", STARTS, str(home), str(port)],
         stdout=subprocess.PIPE,
