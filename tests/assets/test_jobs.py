@@ -87,7 +87,9 @@ def test_the_account_of_a_rehearsal_is_part_of_its_configuration(damaged: Lineag
     result = damaged.run("rehearse_session", LAST_DAY, config=config)
 
     assert result.success
-    (account, *_) = damaged.wiring.session_journals.events(date.fromisoformat(LAST_DAY), Kind.ACCOUNT)
+    (account, *_) = damaged.wiring.session_journals.events(
+        date.fromisoformat(LAST_DAY), Kind.ACCOUNT
+    )
     assert '"equity_usd":"2500.0' in account.payload
 
 
