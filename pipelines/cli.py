@@ -251,6 +251,47 @@ def learn(
 
 
 @app.command()
+def evolve(context: typer.Context, *, as_json: AsJson = False) -> int:
+    """Try every small change of the parameters on stored sessions, and say what is proposed."""
+    from pipelines.commands.evolve import run_evolve
+
+    call: Call = context.obj
+    return run_evolve(call.wiring(), as_json=as_json)
+
+
+@app.command()
+def promote(
+    context: typer.Context,
+    day: Annotated[
+        datetime | None,
+        typer.Argument(
+            metavar="[DATE]", formats=DATE_FORMATS, help="Last session of the search; else newest."
+        ),
+    ] = None,
+    *,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it is kept with the change.")],
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Even if the search calls it no better than luck.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Write a proposed number into its contract, with who, why and what it was before."""
+    from pipelines.commands.evolve import run_promote
+
+    call: Call = context.obj
+    return run_promote(call.wiring(), day_of(day), reason=reason, anyway=anyway, as_json=as_json)
+
+
+@app.command()
+def rollback(context: typer.Context, *, as_json: AsJson = False) -> int:
+    """Take back the newest promotion that still stands."""
+    from pipelines.commands.evolve import run_rollback
+
+    call: Call = context.obj
+    return run_rollback(call.wiring(), as_json=as_json)
+
+
+@app.command()
 def fit_beliefs(
     context: typer.Context,
     *,

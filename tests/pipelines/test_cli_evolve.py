@@ -1,0 +1,166 @@
+"""`credence evolve`, `promote`, `rollback`: proposed by the week, decided by a person."""
+
+import json
+import shutil
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import copied, credence
+
+import contracts
+from contracts import contracts_hash, load_rules
+from contracts.promotions import promotions
+from engine.learning.evolution import Proposal
+from engine.learning.variants import variants
+from pipelines.commands.exits import Exit
+from pipelines.evolution import (
+    Evolution,
+    _keep,
+    kept_evolution,
+    session_results,
+    shadowed,
+)
+from pipelines.settings import load_settings
+from pipelines.stored_bars import stored_bars
+from pipelines.wiring import Wiring
+
+RULES = load_rules("MES")
+VARIANT, CHANGED = next(
+    (variant, changed)
+    for variant, changed in variants(RULES, RULES.learning.evolution)
+    if variant.key == "templates[K1].time_stop_minutes"
+)
+WORTH_IT = Evolution(
+    through=date(2025, 1, 6),
+    sessions=3,
+    tried=90,
+    best=Proposal(
+        name=VARIANT.name,
+        tried=90,
+        sessions=3,
+        gain_r=0.2,
+        gain_ahead_r=0.1,
+        sharpe=0.5,
+        sharpe_of_luck=0.3,
+        deflated_sharpe=0.97,
+        is_worth_it=True,
+    ),
+    variant=VARIANT,
+    why_not=None,
+    contracts_hash=RULES.contracts_hash,
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Contract files of one's own."""
+    folder = tmp_path / "contracts"
+    folder.mkdir()
+    for path in Path(contracts.__file__).parent.glob("*.yaml"):
+        shutil.copy(path, folder)
+    return folder
+
+
+@pytest.fixture
+def home(ingested_home: Path, tmp_path: Path) -> Path:
+    """Six sessions of bars, marked as if their outcomes had been made."""
+    home = copied(ingested_home, tmp_path / "home")
+    shutil.copytree(home / "market" / "bars", home / "market" / "outcomes")
+    return home
+
+
+def wiring_of(home: Path) -> Wiring:
+    return Wiring(settings=load_settings({"CREDENCE_HOME": str(home)}))
+
+
+def test_results_are_what_the_account_moved_by_in_risks(home: Path) -> None:
+    stored = stored_bars(wiring_of(home).market, RULES, None, None)
+
+    results = session_results(stored, RULES)
+
+    replayed = credence(home, "replay", "--journal", "trades", "--json").json
+    moved = float(replayed["last_equity_usd"]) - 10_000
+    assert results.size == 6
+    assert results.sum() * 15 == pytest.approx(moved)
+    assert np.any(results != 0)
+
+
+def test_with_few_trades_nothing_is_tried(home: Path) -> None:
+    answer = credence(home, "evolve", "--json").json
+
+    assert answer["best"] is None
+    assert answer["why_not"] == "0 attributed trades, 10 are needed"
+    assert kept_evolution(wiring_of(home), None).why_not == answer["why_not"]
+
+
+def test_a_proposal_is_promoted_by_a_person_and_taken_back_by_one_command(
+    home: Path, folder: Path
+) -> None:
+    _keep(wiring_of(home), WORTH_IT)
+    before = contracts_hash(folder)
+
+    done = credence(home, "promote", "--reason", "won its month", "--json", contracts=folder)
+    promoted = load_rules("MES", folder)
+    undone = credence(home, "rollback", contracts=folder)
+
+    assert done.code == Exit.DONE
+    assert done.json["key"] == VARIANT.key
+    assert promoted.strategies == CHANGED.strategies
+    assert undone.code == Exit.DONE
+    assert contracts_hash(folder) == before
+    assert [line.reason for line in promotions(folder)] == [
+        "won its month",
+        "rolls back promotion 1: won its month",
+    ]
+
+
+def test_what_may_be_luck_is_not_promoted_unless_a_person_insists(home: Path, folder: Path) -> None:
+    _keep(wiring_of(home), replace(WORTH_IT, why_not="it may be luck"))
+    before = contracts_hash(folder)
+
+    refused = credence(home, "promote", "--reason", "I like it", contracts=folder)
+    kept = contracts_hash(folder)
+    insisted = credence(home, "promote", "--reason", "I like it", "--anyway", contracts=folder)
+
+    assert refused.code == Exit.NO
+    assert "nothing to promote: it may be luck" in refused.err
+    assert kept == before
+    assert insisted.code == Exit.DONE
+    assert contracts_hash(folder) != before
+
+
+def test_without_a_search_there_is_nothing_to_promote(home: Path, folder: Path) -> None:
+    ended = credence(home, "promote", "2025-01-03", "--reason", "x", contracts=folder)
+
+    assert ended.code == Exit.USAGE
+    assert "expected a search through 2025-01-03, found none" in ended.err
+
+
+def test_a_proposal_is_followed_on_the_sessions_after_it(home: Path) -> None:
+    wiring = wiring_of(home)
+    _keep(wiring, WORTH_IT)
+    _keep(wiring, replace(WORTH_IT, through=date(2025, 1, 3), why_not="it may be luck"))
+
+    (followed,) = shadowed(wiring)
+
+    later = stored_bars(wiring.market, RULES, date(2025, 1, 7), None)
+    gain = session_results(later, CHANGED) - session_results(later, RULES)
+    assert followed.variant == VARIANT
+    assert followed.sessions == len(later.session_dates) == 3
+    assert followed.gain_r == pytest.approx(gain.mean())
+
+
+def test_a_search_that_was_damaged_is_named(home: Path) -> None:
+    _keep(wiring_of(home), WORTH_IT)
+    path = home / "evolution" / "2025-01-06.json"
+    content = json.loads(path.read_text())
+    del content["variant"]
+    path.write_text(json.dumps(content))
+
+    ended = credence(home, "promote", "--reason", "x")
+
+    assert ended.code == Exit.USAGE
+    assert "expected a kept search" in ended.err
