@@ -17,7 +17,11 @@ MUTED: Final = "#9aa5b1"
 
 def markdown_image(chart: alt.TopLevelMixin, caption: str) -> str:
     """A chart as a markdown image that carries its own bytes, so that it shows without a server."""
-    png = vl_convert.vegalite_to_png(chart.to_json(), scale=1.5)
+    return markdown_png(vl_convert.vegalite_to_png(chart.to_json(), scale=1.5), caption)
+
+
+def markdown_png(png: bytes, caption: str) -> str:
+    """A drawn picture as a markdown image that carries its own bytes."""
     return f"![{caption}](data:image/png;base64,{base64.b64encode(png).decode()})"
 
 

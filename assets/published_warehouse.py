@@ -6,6 +6,7 @@ from assets import told
 from assets.decisions import decisions
 from assets.executions import executions
 from assets.ports import Warehouse
+from assets.session_report import session_report
 from assets.tables import OWNERS
 
 TABLES_AND_ROWS = (
@@ -20,7 +21,7 @@ TABLES_AND_ROWS = (
     "desk, and the next copy takes its place without disturbing who reads this one.",
     kinds={"duckdb"},
     owners=list(OWNERS),
-    deps=[decisions, executions],
+    deps=[decisions, executions, session_report],
     pool="warehouse_write",
 )
 def published_warehouse(warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult[None]:

@@ -15,10 +15,12 @@ from assets import (
     outcomes,
     published_warehouse,
     quality,
+    session_report,
     signals,
     trades,
     trading_session,
 )
+from pipelines.evolution_job import evolution, evolution_schedule
 from pipelines.jobs import JOBS
 from pipelines.nights import nightly_schedule, nightly_sensor
 from pipelines.operator_jobs import OPERATOR_JOBS
@@ -42,6 +44,7 @@ STAGES = (
     attribution,
     learning_state,
     calibration,
+    session_report,
     published_warehouse,
 )
 
@@ -51,8 +54,8 @@ def definitions_for(wiring: Wiring) -> dg.Definitions:
     return dg.Definitions(
         assets=dg.load_assets_from_modules(STAGES),
         asset_checks=dg.load_asset_checks_from_modules(STAGES),
-        jobs=[*JOBS, *OPERATOR_JOBS],
-        schedules=[market_day_schedule, preopen_schedule, nightly_schedule],
+        jobs=[*JOBS, *OPERATOR_JOBS, evolution],
+        schedules=[market_day_schedule, preopen_schedule, nightly_schedule, evolution_schedule],
         sensors=[*SENSORS, nightly_sensor],
         executor=dg.in_process_executor,
         resources={

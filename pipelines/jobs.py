@@ -23,6 +23,7 @@ NIGHT_STAGES: Final = (
     "attribution",
     "learning_state",
     "calibration",
+    "session_report",
     "published_warehouse",
 )
 

@@ -15,6 +15,7 @@ from contracts.schemas.events import EVENTS
 from contracts.schemas.learning import calibration, learning_state
 from contracts.schemas.outcomes import outcomes
 from contracts.schemas.quality import QUALITY
+from contracts.schemas.session_report import session_report
 from contracts.schemas.signals import SIGNAL_ROWS
 from contracts.schemas.table import Column, Rule, Table
 from contracts.schemas.trades import trades
@@ -48,6 +49,7 @@ _TABLES: Final[Mapping[str, Callable[[], Table]]] = {
     "attribution": attribution,
     "learning_state": learning_state,
     "calibration": calibration,
+    "session_report": session_report,
     "events": lambda: EVENTS,
 }
 
@@ -59,7 +61,7 @@ MARKET_TABLES: Final = TABLES[:8]
 
 DESK_TABLES: Final = (
     *("decisions", "executions"),
-    *("trades", "attribution", "learning_state", "calibration"),
+    *("trades", "attribution", "learning_state", "calibration", "session_report"),
 )
 """Stored in the warehouse."""
 

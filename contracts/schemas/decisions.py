@@ -24,6 +24,9 @@ from engine.ladder import LADDER, LAYER_NAMES
 _NO_ENTRY: Final = "the action is not ENTER"
 _FOREIGN: Final = "the order is not one of ours"
 
+REASONS: Final = tuple(reason.value for reason in LADDER)
+"""The reasons of the ladder, as a table names them."""
+
 SEQ: Final = Column(
     name="seq",
     dtype=pl.Int64(),
@@ -44,7 +47,7 @@ DECISIONS: Final = Table(
             "reason",
             "The first no of the authority ladder.",
             null="the action is ENTER",
-            choices=tuple(reason.value for reason in LADDER),
+            choices=REASONS,
         ),
         Column(
             name="layer",

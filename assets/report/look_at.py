@@ -1,0 +1,261 @@
+"""What a person should look at before the next open, gravest first, each in a sentence."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Final
+
+import polars as pl
+
+from assets.report.model import SessionMaterial
+from engine.broker import (
+    ConnectionReported,
+    ConnectionState,
+    FeedReported,
+    FeedState,
+    OrderEvent,
+    OrderReported,
+)
+from engine.desk import CommandFailed, LoopFailed, OperatorCommanded
+from engine.desk.facts import (
+    AlertRaised,
+    OperatorRefused,
+    PositionAdopted,
+    Reconciled,
+    TroubleNoted,
+)
+from engine.journal import Broken
+from engine.kill import KillChanged, KillState
+from engine.learning.attribution import Cause
+from engine.wording import clock_at
+
+
+class Gravity(IntEnum):
+    """How much it matters: it must be settled before the desk trades, it explains a result, or it
+    is worth knowing.
+    """
+
+    STOP = 0
+    LOOK = 1
+    KNOW = 2
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to look at, and what to do about it."""
+
+    gravity: Gravity
+    text: str
+
+
+_DOUBTED: Final = (Cause.EXECUTION_FAILURE, Cause.DATA_QUALITY, Cause.EVENT_SHOCK)
+
+
+def look_at(told: SessionMaterial) -> list[Finding]:
+    """Everything found, gravest first; empty when there is nothing."""
+    parts = (_books, _switch, _broker, _data, _trades, _learning)
+    found = [finding for part in parts for finding in part(told)]
+    return sorted(found, key=lambda each: each.gravity)
+
+
+def _books(told: SessionMaterial) -> Iterator[Finding]:
+    """What must hold of the books, whatever the market did."""
+    if isinstance(told.chain, Broken):
+        yield Finding(
+            Gravity.STOP,
+            f"The journal is broken at event {told.chain.seq}: {told.chain.text}. Keep the file, "
+            "restore the last good copy, and find out who wrote to it.",
+        )
+    if not told.is_night_done:
+        yield Finding(
+            Gravity.STOP,
+            "The night has not learned from this session: run the job nightly for it. Until then "
+            "this page lacks trades, causes and trust.",
+        )
+    elif not told.ledger.is_equal:
+        yield Finding(Gravity.STOP, f"Ledger and broker differ: {told.ledger.text}.")
+    elif told.ledger.unreported_fees:
+        yield Finding(
+            Gravity.LOOK,
+            f"The broker has not reported the fees of {told.ledger.unreported_fees} trades; the "
+            "results use the contract's.",
+        )
+
+
+def _switch(told: SessionMaterial) -> Iterator[Finding]:
+    """The kill switch, alerts and what people did."""
+    for fact in told.facts:
+        match fact:
+            case KillChanged():
+                is_up = fact.after is KillState.RUNNING
+                yield Finding(
+                    Gravity.KNOW if is_up else Gravity.LOOK,
+                    f"{clock_at(fact.at, told.rules)} the desk was {fact.after.value} by "
+                    f"{fact.by}: {fact.text or 'no reason given'}.",
+                )
+            case LoopFailed() | CommandFailed():
+                yield Finding(Gravity.STOP, f"{clock_at(fact.at, told.rules)} error: {fact.text}.")
+            case OperatorCommanded():
+                why = f": {fact.reason}" if fact.reason else ""
+                yield Finding(
+                    Gravity.KNOW,
+                    f"{clock_at(fact.at, told.rules)} {fact.by} asked for {fact.verb.value}{why}.",
+                )
+            case OperatorRefused():
+                yield Finding(
+                    Gravity.KNOW, f"{clock_at(fact.at, told.rules)} refused: {fact.text}."
+                )
+    alerts = Counter(fact.text for fact in told.facts if isinstance(fact, AlertRaised))
+    for text, count in alerts.items():
+        yield Finding(Gravity.LOOK, f"Alert, {_times(count, 'time')}: {text}.")
+    if told.desk_state is not KillState.RUNNING:
+        yield Finding(
+            Gravity.STOP,
+            f"The desk ended {told.desk_state.value}. See credence status; when the cause is "
+            "settled: credence resume --reason TEXT.",
+        )
+
+
+def _broker(told: SessionMaterial) -> Iterator[Finding]:
+    """What went wrong between us and the broker; each kind once, with its count."""
+    rejects = [
+        fact.text
+        for fact in told.facts
+        if isinstance(fact, OrderReported) and fact.event is OrderEvent.REJECTED
+    ]
+    if rejects:
+        yield Finding(
+            Gravity.LOOK, f"{_times(len(rejects), 'order')} refused; the first: {rejects[0]}."
+        )
+    for fact in told.facts:
+        match fact:
+            case PositionAdopted():
+                yield Finding(
+                    Gravity.STOP,
+                    f"A position of {fact.found:+d} was taken over from the broker where "
+                    f"{fact.expected:+d} was expected; no execution explains it.",
+                )
+            case Reconciled() if fact.findings:
+                texts = "; ".join(finding.text for finding in fact.findings)
+                is_repaired = all(finding.is_repairable for finding in fact.findings)
+                yield Finding(
+                    Gravity.LOOK if is_repaired else Gravity.STOP,
+                    f"{clock_at(fact.at, told.rules)} reconciliation {fact.cause} found: {texts}.",
+                )
+    troubles = Counter(fact.trouble for fact in told.facts if isinstance(fact, TroubleNoted))
+    for trouble, count in sorted(troubles.items()):
+        words = trouble.value.replace("_", " ")
+        yield Finding(Gravity.LOOK, f"Execution quality fell {_times(count, 'time')} by {words}.")
+    yield from _connection(told)
+
+
+def _connection(told: SessionMaterial) -> Iterator[Finding]:
+    """Connection and market data while the session ran; before it they are still coming up."""
+    opens_at, closes_at = told.session.opens_at, told.session.closes_at
+    during = [fact for fact in told.facts if opens_at <= fact.at < closes_at]
+    lost = [
+        fact for fact in during if isinstance(fact, ConnectionReported) and fact.state in _IS_DOWN
+    ]
+    if lost:
+        first, times = clock_at(lost[0].at, told.rules), _times(len(lost), "time")
+        yield Finding(Gravity.LOOK, f"The broker was lost {times}, first at {first}.")
+    feeds = [
+        fact
+        for fact in during
+        if isinstance(fact, FeedReported) and fact.state is not FeedState.LIVE
+    ]
+    if feeds:
+        states = ", ".join(sorted({fact.state.value for fact in feeds}))
+        first, times = clock_at(feeds[0].at, told.rules), _times(len(feeds), "time")
+        yield Finding(
+            Gravity.LOOK, f"Market data was not live {times} ({states}), first at {first}."
+        )
+
+
+_IS_DOWN: Final = frozenset(ConnectionState) - {ConnectionState.UP}
+
+
+def _data(told: SessionMaterial) -> Iterator[Finding]:
+    """Bars that are missing, refused or doubtful."""
+    missing = told.session.minutes - told.frame.height
+    if missing:
+        yield Finding(
+            Gravity.LOOK,
+            f"{_times(missing, 'minute')} of {told.session.minutes} without a stored bar.",
+        )
+    if told.rejected.height:
+        counted = told.rejected.group_by("reason").len("rows")
+        reasons = ", ".join(
+            f"{rows} {reason.replace('_', ' ')}"
+            for reason, rows in counted.sort("rows", "reason", descending=[True, False]).rows()
+        )
+        yield Finding(
+            Gravity.LOOK,
+            f"{_times(told.rejected.height, 'row')} of the source rejected: {reasons}.",
+        )
+    law = told.rules.constitution
+    doubtful, fatal = (
+        int((told.frame["dvs"] < gate).sum()) for gate in (law.dvs_entry_min, law.dvs_kill_below)
+    )
+    if fatal:
+        yield Finding(
+            Gravity.STOP,
+            f"{_times(fatal, 'bar')} below a data score of {law.dvs_kill_below:g}: the desk kills.",
+        )
+    if doubtful:
+        yield Finding(
+            Gravity.LOOK,
+            f"{_times(doubtful, 'bar')} below a data score of {law.dvs_entry_min:g}: no entry.",
+        )
+    shocks = int(told.frame["is_shock"].sum())
+    if shocks:
+        yield Finding(Gravity.KNOW, f"{_times(shocks, 'shock bar')} in the session.")
+
+
+def _trades(told: SessionMaterial) -> Iterator[Finding]:
+    """Trades that say more about us than about the market."""
+    for row in told.trades.sort("trade_number").iter_rows(named=True):
+        name = f"Trade {row['trade_number']}"
+        if row["decision_id"] is None:
+            yield Finding(Gravity.STOP, f"{name} was decided by nobody: find out who traded.")
+            continue
+        if row["cause"] in _DOUBTED:
+            yield Finding(
+                Gravity.LOOK, f"{name} ended by {row['cause_name']}: its result proves little."
+            )
+        if row["unprotected_seconds"] > told.rules.execution.protect_within_seconds:
+            yield Finding(
+                Gravity.STOP,
+                f"{name} was held {row['unprotected_seconds']:.0f} s without a stop; at most "
+                f"{told.rules.execution.protect_within_seconds:g} s are allowed.",
+            )
+
+
+def _learning(told: SessionMaterial) -> Iterator[Finding]:
+    """Trust that changed, and templates that stay closed."""
+    own = told.rows["learning_state"].filter(pl.col("trust").is_not_null())
+    for row in own.sort("template").iter_rows(named=True):
+        if row["change"]:
+            yield Finding(Gravity.KNOW, f"{row['change']}.")
+        elif row["is_quarantined"]:
+            yield Finding(
+                Gravity.KNOW, f"{row['template']} stays in quarantine: {_wants(row, told)}."
+            )
+
+
+def _wants(row: Mapping[str, Any], told: SessionMaterial) -> str:
+    """What a template in quarantine still lacks."""
+    needed = told.rules.learning.reliability.shadow_wins_in_a_row
+    if row["shadow_wins"] < needed:
+        return f"{row['shadow_wins']} of {needed} shadow wins in a row"
+    return "its shadow trades won, but the results it was closed for still stand"
+
+
+def _times(count: int, noun: str) -> str:
+    """`"1 order"`, `"2 orders"`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
