@@ -66,7 +66,7 @@ class BrokerUnreachable(RetryLater):
 
 
 class ClientIdInUse(BrokerUnreachable):
-    """Another connection holds our client id at the broker; taking another would lose our orders."""
+    """Another connection holds our client id at the broker; another id would lose our orders."""
 
 
 class BrokerTimeout(RetryLater):
