@@ -9,6 +9,7 @@ from filelock import FileLock, Timeout
 
 from engine.errors import RetryLater
 from pipelines.journal_sink import StoredSink
+from pipelines.journal_table import Survives
 from pipelines.storage.atomic import replace_with
 
 LOCK: Final = ".lock"
@@ -27,7 +28,7 @@ def write_fresh_journal(path: Path, aside: Path, play: Callable[[StoredSink], _T
     answers: list[_T] = []
 
     def write(target: Path) -> None:
-        sink = StoredSink(target)
+        sink = StoredSink(target, survives=Survives.NOTHING)
         try:
             answers.append(play(sink))
         finally:

@@ -12,6 +12,7 @@ from engine.desk import Fact, SessionClosed, fact_of
 from engine.errors import JournalError
 from engine.journal import START, Chain, Entry, Event, Head, Kind, Stamp
 from pipelines.journal_store import JournalReader, JournalWriter
+from pipelines.journal_table import Survives
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +59,8 @@ class StoredSink:
     Raises `JournalError` on the first event that comes out different.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._writer = JournalWriter(path, is_durable=False)
+    def __init__(self, path: Path, *, survives: Survives = Survives.KILL) -> None:
+        self._writer = JournalWriter(path, survives=survives)
         self._reader = JournalReader(path)
         self._boundary = self._last_flat_close()
         boundary = self._boundary

@@ -1,9 +1,8 @@
 """The journal on disk: SQLite in WAL mode with `synchronous=FULL`; one writer, many readers.
 
-A transaction that returned survives a power cut. The writer holds an operating-system lock while
-it is open, continues the chain only from the head it left, and keeps sessions in the order of their
-dates. `events` is a view with every column of `engine.journal.Event`; the table beneath stores once
-what the events of a session share.
+A transaction that returned survives a power cut; what can be made again may ask for less and is
+written faster. The writer holds an operating-system lock while it is open, continues the chain only
+from the head it left, and keeps sessions in the order of their dates.
 """
 
 import sqlite3
@@ -30,47 +29,7 @@ from engine.journal import (
     row_of,
     verify,
 )
-
-_SCHEMA: Final = """
-create table if not exists stamps (
-  id integer primary key,
-  session_date text not null,
-  contracts_hash text not null,
-  code_version text not null,
-  first_seq integer not null,
-  unique (session_date, contracts_hash, code_version)
-);
-create table if not exists entries (
-  seq integer primary key,
-  stamp integer not null references stamps (id),
-  at text not null,
-  kind text not null,
-  decision_id text not null,
-  order_ref text not null,
-  payload text not null,
-  hash text not null
-);
-create index if not exists entries_acts on entries (kind, seq)
-  where kind not in ('bar', 'decision');
-create table if not exists head (one integer primary key check (one = 1), seq integer, hash text);
-create trigger if not exists entries_never_change before update on entries
-  begin select raise (abort, 'the journal is append-only'); end;
-create trigger if not exists entries_never_vanish before delete on entries
-  begin select raise (abort, 'the journal is append-only'); end;
-create view if not exists events as
-  select e.seq, e.at, s.session_date, e.kind, e.decision_id, e.order_ref, e.payload,
-         s.contracts_hash, s.code_version,
-         coalesce((select p.hash from entries p where p.seq = e.seq - 1), '{genesis}')
-           as previous_hash,
-         e.hash
-  from entries e join stamps s on s.id = e.stamp;
-"""
-
-_INSERT: Final = "insert into entries values (?, {stamp}, ?, ?, ?, ?, ?, ?)"
-"""Bound to a `Row`, and to nothing that its stamp tells: each bound text is copied."""
-
-_PAGE_BYTES: Final = {True: 8_192, False: 65_536}
-"""By durability: a live commit writes its few pages whole, a replay's session fills many."""
+from pipelines.journal_table import SCHEMA, Survives, insert
 
 _LAST_SEQ: Final = 2**62
 _COLUMNS: Final = ", ".join(Event._fields)
@@ -80,14 +39,11 @@ _BUSY_MILLISECONDS: Final = 5_000
 class JournalWriter:
     """The one writer of a journal file; use it as a context manager.
 
-    What can be made again, as a replay's journal can, need not be durable at every commit: a power
-    cut may then take the last transactions, never a part of one.
-
     Raises `RetryLater` when another process is writing, `JournalError` when the file's end is not
     the head that was left there.
     """
 
-    def __init__(self, path: Path, *, is_durable: bool = True) -> None:
+    def __init__(self, path: Path, *, survives: Survives = Survives.POWER_CUT) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(path.with_name(path.name + ".lock"))
         try:
@@ -97,16 +53,13 @@ class JournalWriter:
                 f"{path}: another process is writing this journal; stop it before starting a second"
             ) from None
         self._connection = sqlite3.connect(path, isolation_level=None)
-        for pragma in (
-            f"busy_timeout={_BUSY_MILLISECONDS}",
-            f"page_size={_PAGE_BYTES[is_durable]}",
-            "journal_mode=WAL",
-            f"synchronous={'FULL' if is_durable else 'NORMAL'}",
-        ):
+        for pragma in (f"busy_timeout={_BUSY_MILLISECONDS}", *survives.value):
             self._connection.execute(f"pragma {pragma}")
-        self._connection.executescript(_SCHEMA.format(genesis=START.hash))
+        self._connection.executescript(SCHEMA.format(genesis=START.hash))
         self._stamps: dict[Stamp, int] = {}
+        self._is_one_transaction = survives is Survives.NOTHING
         self._chain = Chain(_checked_head(self._connection, path))
+        self._committed = self._chain.head
 
     @property
     def head(self) -> Head:
@@ -117,36 +70,42 @@ class JournalWriter:
 
         Raises `JournalError` when the disk refuses; nothing may be sent to a broker then.
         """
-        with self._transaction(stamp) as (connection, insert):
+        with self._transaction(stamp) as stamp_id:
             events = self._chain.seal(entries, stamp)
-            connection.executemany(insert, map(row_of, events))
+            insert(self._connection, map(row_of, events), stamp_id)
         return events
 
     def stream(self, entries: Iterable[Entry], stamp: Stamp) -> None:
-        """`append` for many facts that nobody asks back: each is stored as soon as it is sealed."""
-        with self._transaction(stamp) as (connection, insert):
-            connection.executemany(insert, self._chain.rows(entries, stamp))
+        """`append` for many facts that nobody asks back: stored while they are being sealed."""
+        with self._transaction(stamp) as stamp_id:
+            insert(self._connection, self._chain.rows(entries, stamp), stamp_id)
 
     @contextmanager
-    def _transaction(self, stamp: Stamp) -> Iterator[tuple[sqlite3.Connection, str]]:
-        """All or nothing, on disk and in memory: gives what inserts rows under a stamp."""
-        before, connection = self._chain.head, self._connection
+    def _transaction(self, stamp: Stamp) -> Iterator[int]:
+        """All or nothing, on disk and in memory: gives the stamp's number in the file."""
+        connection = self._connection
         try:
-            connection.execute("begin immediate")
-            yield connection, _INSERT.format(stamp=self._stamp_id(stamp))
-            connection.execute("insert or replace into head values (1, ?, ?)", self._chain.head)
-            connection.execute("commit")
+            if not connection.in_transaction:
+                connection.execute("begin immediate")
+            yield self._stamp_id(stamp)
+            if not self._is_one_transaction:
+                self._commit()
         except BaseException as error:
-            self._chain.head = before
+            self._chain.head = self._committed
             self._stamps.clear()
             if connection.in_transaction:
                 connection.execute("rollback")
             if isinstance(error, sqlite3.Error):
                 raise JournalError(
-                    f"the journal could not be written after event {before.seq}: {error}; "
+                    f"the journal could not be written after event {self._committed.seq}: {error}; "
                     "free disk space or repair the file before the desk trades again"
                 ) from error
             raise
+
+    def _commit(self) -> None:
+        self._connection.execute("insert or replace into head values (1, ?, ?)", self._chain.head)
+        self._connection.execute("commit")
+        self._committed = self._chain.head
 
     def _stamp_id(self, stamp: Stamp) -> int:
         known = self._stamps.get(stamp)
@@ -172,9 +131,13 @@ class JournalWriter:
         return self._stamps[stamp]
 
     def close(self) -> None:
-        """Close the file and let another writer in."""
-        self._connection.close()
-        self._lock.release()
+        """Commit what is left, close the file and let another writer in."""
+        try:
+            if self._connection.in_transaction:
+                self._commit()
+        finally:
+            self._connection.close()
+            self._lock.release()
 
     def __enter__(self) -> Self:
         return self

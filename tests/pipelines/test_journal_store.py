@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from engine.errors import JournalError, RetryLater
-from engine.journal import Broken, Entry, Kind, Stamp, Verified
+from engine.journal import START, Broken, Chain, Entry, Kind, Stamp, Verified
 from pipelines.journal_store import JournalReader, JournalWriter
+from pipelines.journal_table import Survives
 
 AT = datetime(2024, 3, 5, 14, 31, tzinfo=UTC)
 STAMP = Stamp(date(2024, 3, 5), "c" * 64, "test")
@@ -165,12 +166,44 @@ def test_a_journal_that_is_not_there_says_so(path):
         JournalReader(path)
 
 
-@pytest.mark.parametrize(("is_durable", "full_or_normal"), [(True, 2), (False, 1)])
-def test_every_commit_is_durable_unless_it_can_be_made_again(path, is_durable, full_or_normal):
-    with JournalWriter(path, is_durable=is_durable) as writer:
+@pytest.mark.parametrize(
+    ("survives", "mode", "synchronous"),
+    [
+        (Survives.POWER_CUT, "wal", 2),
+        (Survives.KILL, "wal", 1),
+        (Survives.NOTHING, "memory", 0),
+    ],
+)
+def test_every_commit_is_durable_unless_it_can_be_made_again(path, survives, mode, synchronous):
+    with JournalWriter(path, survives=survives) as writer:
         pragmas = [
             writer._connection.execute(f"pragma {name}").fetchone()[0]
             for name in ("journal_mode", "synchronous")
         ]
 
-    assert pragmas == ["wal", full_or_normal]
+    assert pragmas == [mode, synchronous]
+
+
+@pytest.mark.parametrize("survives", Survives)
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 64, 65, 200])
+def test_however_it_is_stored_a_journal_holds_the_same_events(path, survives, count):
+    entries = [entry(number) for number in range(count)]
+
+    with JournalWriter(path, survives=survives) as writer:
+        writer.stream(entries, STAMP)
+        writer.stream(entries, NEXT_DAY)
+
+    expected = Chain()
+    events = [*expected.seal(entries, STAMP), *expected.seal(entries, NEXT_DAY)]
+    assert list(JournalReader(path).events()) == events
+    assert JournalReader(path).head() == expected.head
+
+
+def test_a_file_written_aside_holds_nothing_before_it_is_closed(path):
+    writer = JournalWriter(path, survives=Survives.NOTHING)
+    writer.stream([entry(1)], STAMP)
+    before = JournalReader(path).head()
+    writer.close()
+
+    assert before == START
+    assert JournalReader(path).head().seq == 1
