@@ -6,6 +6,7 @@ from typing import Final
 
 from contracts.ceilings import TEMPLATE_EQUITY_USD_MIN
 from contracts.within import contradiction, tier_floors
+from engine.biases import NotExpressed
 from engine.errors import ContractError
 from engine.execution_quality import Trouble
 from engine.quality import QUALITY_EVENTS
@@ -102,8 +103,9 @@ def _check_signals(rules: Rules, signals: Collection[str]) -> None:
         for term in constraint.evidence
     ]
     named += [
-        ("biases", f"modifiers[{modifier.id}].signal", modifier.signal)
-        for modifier in rules.biases.modifiers
+        ("biases", f"catalogue[{bias.id}].expression.signal", bias.expression.signal)
+        for bias in rules.biases.catalogue
+        if not isinstance(bias.expression, NotExpressed)
     ]
     for file, key, signal in named:
         if signal not in signals:

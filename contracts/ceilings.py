@@ -198,8 +198,8 @@ TRADE: Final = {
 
 BIASES: Final = {
     "biases.theta_abs_max": _ceiling(0, "0.20"),
-    "biases.modifiers[].beyond": _range(-10, 10),
-    "biases.modifiers[].theta": _ceiling("-0.20", "0.20"),
+    "biases.catalogue[].expression.beyond": _range(-10, 10),
+    "biases.catalogue[].expression.theta": _ceiling("-0.20", "0.20"),
 }
 
 LEARNING: Final = {

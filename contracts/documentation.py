@@ -35,6 +35,9 @@ not stored.
 """
 
 
+_VALUES_SHOWN_MAX: Final = 50
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One key of a contract file: its values as written (none for a block) and its comment."""
@@ -136,8 +139,10 @@ def _entries_table(stem: str, text: str) -> str:
 
 
 def _shown_values(entry: Entry) -> str:
-    """All values of a key, or the one that they all are."""
+    """All values of a key, or the one that they all are, or their number where they fill pages."""
     is_same = len(set(entry.values)) == 1
+    if len(entry.values) > _VALUES_SHOWN_MAX and not is_same:
+        return f"*{len(entry.values)} values*"
     return " · ".join(_cell(value) for value in entry.values[: 1 if is_same else None])
 
 

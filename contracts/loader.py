@@ -8,12 +8,12 @@ from contracts.ceilings import check_ranges
 from contracts.reading import FOLDER, Plain, content_hash, read_contracts
 from contracts.typed import build
 from contracts.within import check_within
+from engine.biases import BiasRules
 from engine.calendar import Phase, SessionRules
 from engine.errors import ContractError
 from engine.instrument import Instrument
 from engine.rules import (
     BeliefRules,
-    BiasRules,
     Constitution,
     DataRules,
     DecisionRules,

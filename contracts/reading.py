@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -76,6 +76,9 @@ def parse_contract(text: str, name: str) -> dict[str, Plain]:
     return content
 
 
+_TEXT: Final = "tag:yaml.org,2002:str"
+
+
 class ContractLoader(yaml.CSafeLoader):
     """YAML without its traps: no yes/no booleans, no octal or clock-like numbers, no merges."""
 
@@ -102,13 +105,21 @@ for _tag, _pattern, _first in (
 def _mapping(loader: ContractLoader, node: yaml.MappingNode) -> dict[str, Plain]:
     content: dict[str, Plain] = {}
     for key_node, value_node in node.value:
-        key: Hashable = loader.construct_object(key_node, deep=True)
+        key = _value(loader, key_node)
         if not isinstance(key, str):
             raise _problem(key_node, f"key {key!r} must be text")
         if key in content:
             raise _problem(key_node, f"key '{key}' appears twice, and one of the two would be lost")
-        content[key] = loader.construct_object(value_node, deep=True)
+        content[key] = _value(loader, value_node)
     return content
+
+
+def _value(loader: ContractLoader, node: yaml.Node) -> Plain:
+    """What a node says; text, which most nodes are, without the way through the constructors."""
+    if isinstance(node, yaml.ScalarNode) and node.tag == _TEXT:
+        return str(node.value)
+    value: Plain = loader.construct_object(node, deep=True)
+    return value
 
 
 def _integer(_: ContractLoader, node: yaml.ScalarNode) -> int:

@@ -2,7 +2,7 @@
 
 import difflib
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import date
 from decimal import Decimal
@@ -31,12 +31,15 @@ def build(kind: type[T], content: Plain, file: str, key: str = "") -> T:
 
 
 def _build(kind: Any, content: Plain, file: str, key: str) -> Any:
+    if kind in NAMES:
+        return _build_scalar(kind, content, file, key)
     if is_dataclass(kind):
         return _build_dataclass(kind, content, file, key)
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
-        (inner,) = (argument for argument in arguments if argument is not type(None))
-        return None if content is None else _build(inner, content, file, key)
+        if content is None and type(None) in arguments:
+            return None
+        return _build(_kind_meant(arguments, content), content, file, key)
     if origin is tuple:
         if not isinstance(content, list):
             raise _wrong_type("a list", content, file, key)
@@ -51,7 +54,19 @@ def _build(kind: Any, content: Plain, file: str, key: str) -> Any:
             name: _build(arguments[1], item, file, f"{key}.{name}")
             for name, item in content.items()
         }
-    return _build_scalar(kind, content, file, key)
+    raise TypeError(f"{file}.yaml: '{key}' is a {kind}, which no contract can hold")
+
+
+def _kind_meant(kinds: Iterable[Any], content: Plain) -> Any:
+    """Of a union's kinds the one that shares most keys with the content, the first of equals."""
+    given = set(content) if isinstance(content, dict) else set()
+    present = [kind for kind in kinds if kind is not type(None)]
+    return max(present, key=lambda kind: len(given & _keys(kind)))
+
+
+def _keys(kind: Any) -> set[str]:
+    """Keys of a dataclass; none of another kind, which no mapping can mean."""
+    return set(field_types(kind)) if isinstance(kind, type) and is_dataclass(kind) else set()
 
 
 def _build_dataclass(kind: Any, content: Plain, file: str, key: str) -> Any:
@@ -63,8 +78,7 @@ def _build_dataclass(kind: Any, content: Plain, file: str, key: str) -> Any:
             close = difflib.get_close_matches(name, types_by_key, n=1)
             advice = f"did you mean '{close[0]}'?" if close else "remove it"
             raise ContractError(f"{file}.yaml: unknown key '{_joined(key, name)}'; {advice}")
-    required = {field.name for field in fields(kind) if field.default is MISSING}
-    if missing := sorted(required - content.keys()):
+    if missing := sorted(_required(kind) - content.keys()):
         raise ContractError(
             f"{file}.yaml: missing key '{_joined(key, missing[0])}'; "
             "write it down, no limit has a default"
@@ -95,6 +109,11 @@ def field_types(kind: Any) -> Mapping[str, Any]:
     """Types of a dataclass's fields by name, resolved."""
     hints = get_type_hints(kind)
     return {field.name: hints[field.name] for field in fields(kind)}
+
+
+@cache
+def _required(kind: Any) -> frozenset[str]:
+    return frozenset(field.name for field in fields(kind) if field.default is MISSING)
 
 
 def item_label(item: object, index: int) -> str:

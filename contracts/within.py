@@ -4,15 +4,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from itertools import pairwise
-from typing import Final
 
 from contracts.ceilings import TIER_FLOORS
+from engine.biases import BIAS_FAMILIES, BIAS_SIDES, Bias, BiasModifier, BiasRules
 from engine.calendar import NoTradeWindow, SessionRules
 from engine.errors import ContractError
 from engine.rules import (
     BeliefFit,
     BeliefRules,
-    BiasRules,
     Constitution,
     ConstraintRules,
     DataRules,
@@ -25,8 +24,6 @@ from engine.rules import (
     ThetaWindow,
     Tier,
 )
-
-BIAS_SIDES: Final = ("with", "against", "any")
 
 
 def check_within(rules: Rules) -> None:
@@ -178,13 +175,23 @@ def _check_execution(execution: ExecutionRules) -> None:
 
 
 def _check_biases(biases: BiasRules) -> None:
-    check_unique("biases", "modifiers", (modifier.id for modifier in biases.modifiers))
-    for modifier in biases.modifiers:
-        key = f"modifiers[{modifier.id}]"
-        if abs(modifier.theta) > biases.theta_abs_max:
-            raise contradiction("biases", f"{key}.theta", f"within ±{biases.theta_abs_max}")
-        if modifier.side not in BIAS_SIDES:
-            raise contradiction("biases", f"{key}.side", f"one of {', '.join(BIAS_SIDES)}")
+    check_unique("biases", "catalogue", (bias.id for bias in biases.catalogue))
+    check_unique("biases", "catalogue", (bias.name.casefold() for bias in biases.catalogue))
+    for bias in biases.catalogue:
+        if bias.family not in BIAS_FAMILIES:
+            families = f"one of {', '.join(BIAS_FAMILIES)}, got {bias.family}"
+            raise contradiction("biases", f"catalogue[{bias.id}].family", families)
+        if isinstance(bias.expression, BiasModifier):
+            _check_modifier(bias, bias.expression, biases.theta_abs_max)
+
+
+def _check_modifier(bias: Bias, modifier: BiasModifier, bound: float) -> None:
+    key = f"catalogue[{bias.id}].expression"
+    if abs(modifier.theta) > bound:
+        raise contradiction("biases", f"{key}.theta", f"within ±{bound}, got {modifier.theta}")
+    if modifier.side not in BIAS_SIDES:
+        sides = f"one of {', '.join(BIAS_SIDES)}, got {modifier.side}"
+        raise contradiction("biases", f"{key}.side", sides)
 
 
 def _check_learning(learning: LearningRules) -> None:

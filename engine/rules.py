@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
+from engine.biases import BiasRules
 from engine.calendar import SessionRules
 from engine.instrument import Instrument
 
@@ -249,31 +250,6 @@ class TradeRules:
     volatility_atr_multiple: float
     volatility_stop_atr: float
     profit_protection_r: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BiasModifier:
-    """A bounded change of theta that a documented bias asks for beyond a signal's threshold.
-
-    `side` is "with" (entering in the signal's direction), "against" or "any".
-    """
-
-    id: str
-    name: str
-    mechanism: str
-    source: str
-    signal: str
-    beyond: float
-    side: str
-    theta: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BiasRules:
-    """`contracts/biases.yaml`."""
-
-    theta_abs_max: float
-    modifiers: tuple[BiasModifier, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

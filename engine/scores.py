@@ -10,8 +10,9 @@ from typing import Final
 
 import polars as pl
 
+from engine.biases import BiasModifier
 from engine.gates import decided_minute
-from engine.rules import BiasModifier, Rules
+from engine.rules import Rules
 from engine.units import Side
 
 _MONDAY: Final = 1

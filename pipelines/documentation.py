@@ -11,6 +11,7 @@ from typing import Any, Final
 from typer.main import get_command
 
 from contracts import load_rules
+from contracts.bias_page import biases_page
 from contracts.documentation import contracts_page, tables_page
 from engine.learning.planted import attribution_page
 from engine.signals import signals_page
@@ -75,11 +76,17 @@ def causes_page() -> str:
     return attribution_page(load_rules())
 
 
+def catalogue_page() -> str:
+    """Markdown: the biases by family, with what the desk makes of each."""
+    return biases_page(load_rules().biases)
+
+
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "contracts.md": contracts_page,
     "tables.md": tables_page,
     "signals.md": signals_page,
     "attribution.md": causes_page,
+    "biases.md": catalogue_page,
     "cli.md": cli_page,
     "settings.md": settings_page,
 }
