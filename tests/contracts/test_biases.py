@@ -180,22 +180,20 @@ def test_every_reference_is_to_a_signal_that_exists() -> None:
 
 def test_the_modifiers_of_theta_are_few_bounded_and_derived_from_the_entries() -> None:
     found = {
-        bias.id: (bias.expression.signal, bias.expression.theta)
+        bias.id: (each.signal, each.beyond, each.side, each.theta)
         for bias in CATALOGUE
-        if isinstance(bias.expression, BiasModifier)
+        if isinstance(each := bias.expression, BiasModifier)
     }
 
     assert found == {
-        "B001": ("fomo_index", 0.05),
-        "B002": ("panic_index", 0.05),
-        "B003": ("late_entry_flag", 0.04),
-        "B004": ("herding_score", 0.04),
-        "B005": ("round_number_proximity", 0.03),
-        "B006": ("climax_bar_flag", 0.05),
+        "B001": ("fomo_index", 0.6, "with", 0.05),
+        "B002": ("panic_index", 0.5, "any", 0.05),
+        "B003": ("late_entry_flag", 0.7, "any", 0.04),
+        "B004": ("herding_score", 0.6, "with", 0.04),
+        "B005": ("round_number_proximity", 0.8, "any", 0.03),
+        "B006": ("climax_bar_flag", 0.5, "with", 0.05),
     }
-    assert [modifier.signal for modifier in BIASES.modifiers] == [
-        name for name, _ in found.values()
-    ]
+    assert [modifier.signal for modifier in BIASES.modifiers] == [row[0] for row in found.values()]
     assert all(abs(modifier.theta) <= BIASES.theta_abs_max for modifier in BIASES.modifiers)
 
 
