@@ -1,7 +1,6 @@
 """Stage `context`: all that is known before the bell, from sessions already over."""
 
 from collections.abc import Mapping
-from datetime import date
 from pathlib import Path
 
 import dagster as dg
@@ -9,11 +8,12 @@ import polars as pl
 
 from assets import told
 from assets.partitions import FROM_PRIOR_SESSIONS, sessions_of
-from assets.ports import MarketStore
-from assets.preopen_review import HISTORY_MIN, Review, review_session
-from assets.prior_sessions import PRIOR_SESSIONS, contexts_from
+from assets.ports import MarketStore, Warehouse
+from assets.preopen_review import HISTORY_MIN
+from assets.prior_sessions import contexts_from
+from assets.report.preopen import PreopenMaterial, preopen_material, write_preopen_page
+from assets.report.today import today
 from assets.tables import schema_check, session_check, sessions_in, stage_asset, stored_rows
-from contracts.calendar import session_on
 from contracts.schemas import table as schema_of
 from engine.rules import Rules
 
@@ -90,34 +90,29 @@ def context_knows_only_the_past(
 def preopen_review(
     context: dg.AssetCheckExecutionContext,
     market: dg.ResourceParam[MarketStore],
+    warehouse: dg.ResourceParam[Warehouse],
     rules: dg.ResourceParam[Rules],
     reports: dg.ResourceParam[Path],
 ) -> dg.AssetCheckResult:
-    """Great Expectations on the last session before the open against the twenty before it."""
+    """Great Expectations on the last session before the open against the twenty before it.
+
+    Beside its verdict it leaves one page for a person: what came, what is wrong, what the desk
+    will do about it.
+    """
     session = sessions_in(context, rules)[-1]
-    symbol = rules.instrument.symbol
-    dates = [day for day in market.session_dates("bars", symbol) if day < session.session_date]
-    if not dates:
+    material = preopen_material(market, warehouse, session, rules)
+    if material is None:
         return dg.AssetCheckResult(
             passed=False,
             severity=dg.AssetCheckSeverity.WARN,
             description=f"no session is stored before {session.session_date}: nothing to review",
         )
-    reviewed = session_on(dates[-1], rules.session)
-    bars = market.read("bars", symbol, dates[-PRIOR_SESSIONS:][0], dates[-1])
-    review = review_session(
-        bars.filter(pl.col("session_date") == dates[-1]),
-        bars.filter(pl.col("session_date") < dates[-1]),
-        minutes=reviewed.minutes,
-        price_band_share=rules.instrument.price_band_share,
-    )
-    page = reports / f"preopen-{symbol}-{session.session_date}.html"
-    page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(review.page)
-    return _review_result(review, page, dates[-1])
+    page, details = write_preopen_page(material, reports)
+    return _review_result(material, page, details)
 
 
-def _review_result(review: Review, page: Path, reviewed: date) -> dg.AssetCheckResult:
+def _review_result(material: PreopenMaterial, page: Path, details: Path) -> dg.AssetCheckResult:
+    review = material.review
     failed = [each for each in review.findings if not each.passed]
     findings = pl.DataFrame(
         [
@@ -139,11 +134,16 @@ def _review_result(review: Review, page: Path, reviewed: date) -> dg.AssetCheckR
     named = ", ".join(f"{each.column} {each.observed} ({each.expected})" for each in failed)
     return dg.AssetCheckResult(
         passed=review.passed,
-        description=f"{reviewed}: {len(review.findings) - len(failed)} of {len(review.findings)} "
-        f"expectations met, {history}{'; not met: ' if failed else ''}{named}",
+        description=f"{material.reviewed.session_date}: {len(review.findings) - len(failed)} of "
+        f"{len(review.findings)} expectations met, "
+        f"{history}{'; not met: ' if failed else ''}{named}",
         metadata={
+            "page": dg.MetadataValue.path(str(page)),
+            "today": told.table(
+                pl.DataFrame({"the_desk_today": [each.text for each in today(material)]})
+            ),
             "findings": told.table(findings),
             "failed": len(failed),
-            "data_docs": dg.MetadataValue.path(str(page)),
+            "data_docs": dg.MetadataValue.path(str(details)),
         },
     )

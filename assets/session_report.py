@@ -11,11 +11,10 @@ from assets.attribution import attribution
 from assets.calibration import calibration
 from assets.learning_state import learning_state
 from assets.partitions import sessions_of
-from assets.pictures import markdown_png
 from assets.ports import MarketStore, SessionJournals, Warehouse
 from assets.report.look_at import look_at
 from assets.report.model import SessionMaterial, materials
-from assets.report.pages import write_session_page
+from assets.report.pages import sha256_of, write_session_page
 from assets.report.sections import veto_rows
 from assets.tables import schema_check, session_check, sessions_in, stage_asset, stored_rows
 from contracts.schemas import columns_of
@@ -67,6 +66,7 @@ def _shown(
     material: SessionMaterial,
 ) -> Mapping[str, dg.MarkdownMetadataValue | dg.TableMetadataValue]:
     """What the UI shows of a session's page."""
+    from assets.pictures import markdown_png
     from assets.report.page import calibration_png, session_png
 
     pictures = {"session": session_png(material), "beliefs": calibration_png(material)}
@@ -105,8 +105,6 @@ def pages_are_as_written(
     rules: dg.ResourceParam[Rules],
 ) -> dg.AssetCheckResult:
     """Each page lies where its row says, byte for byte."""
-    from assets.report.pages import sha256_of
-
     stored = stored_rows(warehouse, "session_report", sessions_in(context, rules), rules)
     wrong = [
         row["page"]

@@ -14,6 +14,7 @@ from typing import Annotated, Final
 import typer
 
 from pipelines.cli_desk import register as register_desk
+from pipelines.cli_reports import register as register_reports
 from pipelines.commands.call import (
     DATE_FORMATS,
     AsJson,
@@ -332,6 +333,7 @@ app.add_typer(gateway_app, name="gateway")
 
 
 register_desk(app)
+register_reports(app)
 
 
 def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> int:

@@ -112,7 +112,7 @@ def _switch(told: SessionMaterial) -> Iterator[Finding]:
                 )
     alerts = Counter(fact.text for fact in told.facts if isinstance(fact, AlertRaised))
     for text, count in alerts.items():
-        yield Finding(Gravity.LOOK, f"Alert, {_times(count, 'time')}: {text}.")
+        yield Finding(Gravity.LOOK, f"Alert, {times(count, 'time')}: {text}.")
     if told.desk_state is not KillState.RUNNING:
         yield Finding(
             Gravity.STOP,
@@ -130,7 +130,7 @@ def _broker(told: SessionMaterial) -> Iterator[Finding]:
     ]
     if rejects:
         yield Finding(
-            Gravity.LOOK, f"{_times(len(rejects), 'order')} refused; the first: {rejects[0]}."
+            Gravity.LOOK, f"{times(len(rejects), 'order')} refused; the first: {rejects[0]}."
         )
     for fact in told.facts:
         match fact:
@@ -150,7 +150,7 @@ def _broker(told: SessionMaterial) -> Iterator[Finding]:
     troubles = Counter(fact.trouble for fact in told.facts if isinstance(fact, TroubleNoted))
     for trouble, count in sorted(troubles.items()):
         words = trouble.value.replace("_", " ")
-        yield Finding(Gravity.LOOK, f"Execution quality fell {_times(count, 'time')} by {words}.")
+        yield Finding(Gravity.LOOK, f"Execution quality fell {times(count, 'time')} by {words}.")
     yield from _connection(told)
 
 
@@ -162,8 +162,8 @@ def _connection(told: SessionMaterial) -> Iterator[Finding]:
         fact for fact in during if isinstance(fact, ConnectionReported) and fact.state in _IS_DOWN
     ]
     if lost:
-        first, times = clock_at(lost[0].at, told.rules), _times(len(lost), "time")
-        yield Finding(Gravity.LOOK, f"The broker was lost {times}, first at {first}.")
+        first, often = clock_at(lost[0].at, told.rules), times(len(lost), "time")
+        yield Finding(Gravity.LOOK, f"The broker was lost {often}, first at {first}.")
     feeds = [
         fact
         for fact in during
@@ -171,9 +171,9 @@ def _connection(told: SessionMaterial) -> Iterator[Finding]:
     ]
     if feeds:
         states = ", ".join(sorted({fact.state.value for fact in feeds}))
-        first, times = clock_at(feeds[0].at, told.rules), _times(len(feeds), "time")
+        first, often = clock_at(feeds[0].at, told.rules), times(len(feeds), "time")
         yield Finding(
-            Gravity.LOOK, f"Market data was not live {times} ({states}), first at {first}."
+            Gravity.LOOK, f"Market data was not live {often} ({states}), first at {first}."
         )
 
 
@@ -186,7 +186,7 @@ def _data(told: SessionMaterial) -> Iterator[Finding]:
     if missing:
         yield Finding(
             Gravity.LOOK,
-            f"{_times(missing, 'minute')} of {told.session.minutes} without a stored bar.",
+            f"{times(missing, 'minute')} of {told.session.minutes} without a stored bar.",
         )
     if told.rejected.height:
         counted = told.rejected.group_by("reason").len("rows")
@@ -196,7 +196,7 @@ def _data(told: SessionMaterial) -> Iterator[Finding]:
         )
         yield Finding(
             Gravity.LOOK,
-            f"{_times(told.rejected.height, 'row')} of the source rejected: {reasons}.",
+            f"{times(told.rejected.height, 'row')} of the source rejected: {reasons}.",
         )
     law = told.rules.constitution
     doubtful, fatal = (
@@ -205,16 +205,16 @@ def _data(told: SessionMaterial) -> Iterator[Finding]:
     if fatal:
         yield Finding(
             Gravity.STOP,
-            f"{_times(fatal, 'bar')} below a data score of {law.dvs_kill_below:g}: the desk kills.",
+            f"{times(fatal, 'bar')} below a data score of {law.dvs_kill_below:g}: the desk kills.",
         )
     if doubtful:
         yield Finding(
             Gravity.LOOK,
-            f"{_times(doubtful, 'bar')} below a data score of {law.dvs_entry_min:g}: no entry.",
+            f"{times(doubtful, 'bar')} below a data score of {law.dvs_entry_min:g}: no entry.",
         )
     shocks = int(told.frame["is_shock"].sum())
     if shocks:
-        yield Finding(Gravity.KNOW, f"{_times(shocks, 'shock bar')} in the session.")
+        yield Finding(Gravity.KNOW, f"{times(shocks, 'shock bar')} in the session.")
 
 
 def _trades(told: SessionMaterial) -> Iterator[Finding]:
@@ -256,6 +256,6 @@ def _wants(row: Mapping[str, Any], told: SessionMaterial) -> str:
     return "its shadow trades won, but the results it was closed for still stand"
 
 
-def _times(count: int, noun: str) -> str:
+def times(count: int, noun: str, plural: str = "") -> str:
     """`"1 order"`, `"2 orders"`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{count} {noun if count == 1 else plural or f'{noun}s'}"

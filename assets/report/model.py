@@ -10,10 +10,10 @@ import orjson
 import polars as pl
 
 from assets.ports import MarketStore, SessionJournals, Warehouse
+from assets.prior_sessions import contexts_from
 from assets.rows import outcome_rows
 from engine.calendar import Session
 from engine.desk import Fact, SessionOpened, fact_of
-from engine.errors import InputRefused
 from engine.journal import Broken, Event, Kind, Verified
 from engine.kill import KillChanged, KillState
 from engine.ladder import Reason
@@ -122,11 +122,9 @@ def materials(
         sessions[0].session_date,
         sessions[-1].session_date,
     )
-    bars, contexts, rejected = (
-        market.read(name, symbol, first, last) for name in ("bars", "context", "rejected_bars")
-    )
+    bars, rejected = (market.read(name, symbol, first, last) for name in ("bars", "rejected_bars"))
     stored = {name: warehouse.read(name, symbol, first, last) for name in DESK_ROWS}
-    frame = _market(bars, contexts, rules)
+    frame = market_frame(contexts_from(market, sessions, rules), bars, rules)
     followed = outcome_rows(frame, rules)
     refused = vetoes(frame, followed, stored["decisions"], rules)
     for session in sessions:
@@ -141,14 +139,3 @@ def materials(
             events=journals.events(session.session_date),
             chain=journals.verify(session.session_date),
         )
-
-
-def _market(bars: pl.DataFrame, contexts: pl.DataFrame, rules: Rules) -> pl.DataFrame:
-    """The market frame; raises `InputRefused` for bars whose context is not stored."""
-    lacking = sorted(set(bars["session_date"]) - set(contexts["session_date"]))
-    if lacking:
-        raise InputRefused(
-            f"report: expected the context of {lacking[0]}, none is stored; run the job market_day "
-            "for it, or credence replay"
-        )
-    return market_frame(contexts, bars, rules)

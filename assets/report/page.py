@@ -38,7 +38,7 @@ def session_page(told: SessionMaterial) -> str:
         trades=sections.trade_rows(told),
         reasons=sections.reason_rows(told),
         vetoes=sections.veto_rows(told),
-        events=_event_rows(told.frame),
+        events=event_rows(told.frame),
         calibration=sections.calibration_rows(told),
         curves=_curves(told),
         templates=sections.template_rows(told),
@@ -84,7 +84,7 @@ def calibration_png(told: SessionMaterial) -> bytes:
     return png_of(calibration_spec(), calibration_points(rows)) if rows.height else b""
 
 
-def _event_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
+def event_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
     """How many bars raised each quality event, and the least score among them."""
     events = frame.select("dvs", event=pl.col("quality_events").str.split(",")).explode("event")
     counted = (

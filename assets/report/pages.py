@@ -2,18 +2,19 @@
 
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from assets.report.headline import report_row
 from assets.report.model import SessionMaterial
-from assets.report.page import session_page
 
-SESSIONS = "sessions"
+SESSIONS: Final = "sessions"
 """Folder of the sessions' pages under the folder of reports."""
 
 
 def write_session_page(told: SessionMaterial, reports: Path) -> tuple[dict[str, Any], Path]:
     """Write a session's page; its row of `session_report` and where the page lies."""
+    from assets.report.page import session_page  # It brings Altair, which takes a second.
+
     row = report_row(told)
     name = Path(SESSIONS, told.rules.instrument.symbol, f"{told.day}.html")
     content = session_page(told).encode()

@@ -174,6 +174,28 @@ def _gate(value: float) -> Panel:
     return rule.encode(alt.Y("gate:Q"))
 
 
+@cache
+def quality_spec(*, dvs_min: float) -> str:
+    """Price with doubtful bars marked, and the DVS under it. Data: bars."""
+    bars = alt.Chart(alt.NamedData("bars"))
+    time = _time(has_labels=False)
+    price = alt.layer(
+        bars.mark_line(color=INK, strokeWidth=1.1).encode(
+            time, _height("close", "price", zero=False)
+        ),
+        bars.transform_filter(f"datum.dvs < {dvs_min}")
+        .mark_point(color=BAD, size=22, filled=True, opacity=1.0)
+        .encode(time, alt.Y("close:Q")),
+    ).properties(width=WIDTH, height=200)
+    return _text_of(alt.vconcat(price, _dvs_panel(dvs_min), spacing=6))
+
+
+def quality_rows(frame: pl.DataFrame, rules: Rules) -> Mapping[str, Rows]:
+    """The data of `quality_spec`: a market frame of one session."""
+    close = pl.col("close_ticks") * float(rules.instrument.tick_size)
+    return {"bars": frame.select(_local("closes_at").alias("time"), "dvs", close=close).to_dicts()}
+
+
 # ── Calibration ─────────────────────────────────────────────────────────────────────────────────
 
 

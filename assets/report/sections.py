@@ -12,7 +12,8 @@ from engine.journal import Verified
 from engine.kill import KillState
 from engine.ladder import LAYER_NAMES, Reason
 from engine.learning.reliability import Trust
-from engine.wording import PHRASES, clock_at, side_name
+from engine.rules import Rules
+from engine.wording import PHRASES, clock_at, idea, side_name
 
 Row = Mapping[str, Any]
 
@@ -83,10 +84,15 @@ def veto_rows(told: SessionMaterial) -> list[Row]:
 
 def template_rows(told: SessionMaterial) -> list[Row]:
     """How far each template is trusted from now on, and by which results."""
-    own = told.rows["learning_state"].filter(pl.col("trust").is_not_null()).sort("template")
-    names = {block.id: block.name for block in told.rules.strategies.templates}
+    return template_rows_of(told.rows["learning_state"], told.rules)
+
+
+def template_rows_of(state: pl.DataFrame, rules: Rules) -> list[Row]:
+    """The same of any learning state; empty if it is."""
+    own = state.filter(pl.col("trust").is_not_null()).sort("template")
+    names = {block.id: block.name for block in rules.strategies.templates}
     return [
-        {**row, "name": names[row["template"]].replace("_", " "), "tomorrow": allowance(row)}
+        {**row, "name": idea(names[row["template"]]), "tomorrow": allowance(row)}
         for row in own.iter_rows(named=True)
     ]
 
