@@ -138,11 +138,11 @@ def numbers(
     elif isinstance(value, Mapping):
         for name, item in value.items():
             yield from numbers(item, f"{pattern}.*", f"{key}.{name}")
-    elif is_dataclass(value):
-        for field in fields(value):
-            yield from numbers(
-                getattr(value, field.name), f"{pattern}.{field.name}", _joined(key, field.name)
-            )
+    elif is_dataclass(value) and not isinstance(value, type):
+        for name in field_types(type(value)):
+            item = getattr(value, name)
+            if not isinstance(item, str):  # Most of a catalogue is text, and none of it a number.
+                yield from numbers(item, f"{pattern}.{name}", _joined(key, name))
 
 
 def _joined(key: str, name: str) -> str:

@@ -14,9 +14,8 @@ from zoneinfo import ZoneInfo
 
 from rich.markup import escape
 
-from contracts import contracts_hash
 from contracts.loader import built_rules
-from contracts.reading import FOLDER, read_contracts
+from contracts.reading import FOLDER, Plain, content_hash, read_contracts
 from engine.canonical import Reader
 from engine.errors import ContractError, JournalError
 from engine.journal import Event, Kind
@@ -56,13 +55,14 @@ def run_status(settings: Settings, *, lists_settings: bool, as_json: bool) -> in
         return Exit.DONE
     home = Home(root=settings.home)
     paths = journal_paths(home.journals)
+    contracts = read_contracts(settings.contracts or FOLDER)
     answer = {
         "version": version("credence"),
         "home": str(home.root.resolve()),
         "symbol": settings.symbol,
         "source": settings.source,
-        "contracts_hash": contracts_hash(settings.contracts),
-        "contracts_problem": _contracts_problem(settings),
+        "contracts_hash": content_hash(contracts),
+        "contracts_problem": _contracts_problem(contracts, settings.symbol),
         "dagster": _dagster(home),
         "desk": _desk(home, paths),
         "session": _session(home),
@@ -80,10 +80,10 @@ def run_status(settings: Settings, *, lists_settings: bool, as_json: bool) -> in
     return Exit.DONE
 
 
-def _contracts_problem(settings: Settings) -> str | None:
+def _contracts_problem(contracts: Mapping[str, dict[str, Plain]], symbol: str) -> str | None:
     """Why the desk would refuse these contracts for what they say; null when it would not."""
     try:
-        built_rules(read_contracts(settings.contracts or FOLDER), settings.symbol)
+        built_rules(contracts, symbol)
     except ContractError as error:
         return str(error)
     return None
