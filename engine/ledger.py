@@ -1,7 +1,7 @@
 """What was traded, once per execution, and what it cost: the one source of quantity and price."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
 
@@ -46,16 +46,26 @@ class Ledger:
             return self
         base, _ = _identity(execution.execution_id)
         kept = tuple(f for f in self.executions if _identity(f.execution_id)[0] != base)
-        return replace(self, executions=(*kept, execution))
+        return Ledger(
+            executions=(*kept, execution),
+            commissions_usd=self.commissions_usd,
+            carried=self.carried,
+        )
 
     def with_commission(self, execution_id: str, usd: Decimal) -> "Ledger":
         """The ledger with what the broker charged for one execution."""
-        return replace(self, commissions_usd={**self.commissions_usd, execution_id: usd})
+        return Ledger(
+            executions=self.executions,
+            commissions_usd={**self.commissions_usd, execution_id: usd},
+            carried=self.carried,
+        )
 
     def fills_of(self, refs: Iterable[OrderRef]) -> tuple[ExecutionReported, ...]:
         """Executions of these orders, in the order they were heard of."""
+        if not self.executions:
+            return ()
         wanted = set(refs)
-        return tuple(fill for fill in self.executions if fill.ref in wanted)
+        return tuple([fill for fill in self.executions if fill.ref in wanted])
 
     def commission_usd(self, fill: ExecutionReported) -> Decimal | None:
         """What was charged for a fill; null until it is reported.

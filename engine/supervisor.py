@@ -5,10 +5,10 @@ same one and finds it used.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple
 
 from engine.broker import (
     CancelOrder,
@@ -28,12 +28,15 @@ from engine.rules import ExecutionRules
 from engine.trade import TradePlan
 from engine.units import DecisionId, OrderRef, Side
 
+_UNKNOWN: Final = OrderState.UNKNOWN
 UNACKNOWLEDGED: Final = frozenset({OrderState.CREATED, OrderState.SENT})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """One order of ours, in its state since `changed_at`; a market order has no price."""
+class Order(NamedTuple):
+    """One order of ours, in its state since `changed_at`; a market order has no price.
+
+    A NamedTuple, because every report makes a new one.
+    """
 
     ref: OrderRef
     decision_id: DecisionId
@@ -54,7 +57,7 @@ class Order:
     def after(self, event: OrderEvent, at: datetime) -> "Order":
         """The order after an event; itself if that changes nothing."""
         state = next_state(self.state, event)
-        return self if state is self.state else replace(self, state=state, changed_at=at)
+        return self if state is self.state else self._replace(state=state, changed_at=at)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,17 +82,17 @@ class Orders:
 
     @cached_property
     def live(self) -> tuple[Order, ...]:
-        return tuple(order for order in self.all if order.is_live)
+        return tuple([order for order in self.all if is_live(order.state)])
 
     @cached_property
     def unknown(self) -> tuple[Order, ...]:
         """Orders of which nobody can say what became of them."""
-        return tuple(order for order in self.all if order.state is OrderState.UNKNOWN)
+        return tuple([order for order in self.all if order.state is _UNKNOWN])
 
     def with_order(self, changed: Order) -> "Orders":
         """The orders with one of them in a new state."""
         return Orders(
-            all=tuple(changed if order.ref == changed.ref else order for order in self.all)
+            all=tuple([changed if order.ref == changed.ref else order for order in self.all])
         )
 
     def after_event(self, ref: OrderRef, event: OrderEvent, at: datetime) -> "Orders":
@@ -186,7 +189,7 @@ def after_intent(
             stop = orders.find(command.ref)
             if stop is None or is_final(stop.state):
                 return orders
-            return orders.with_order(replace(stop, price_ticks=command.stop_ticks, changed_at=at))
+            return orders.with_order(stop._replace(price_ticks=command.stop_ticks, changed_at=at))
         case CancelOrder():
             named = orders.find(command.ref)
             if named is None or not named.is_live:

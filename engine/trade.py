@@ -156,16 +156,20 @@ class Trade:
 
     def after_bar(self, opens_at: datetime, high: int, low: int, close: int) -> "Trade":
         """The trade after one more closed bar; itself while nothing is held."""
-        if self.entry is None:
+        entry = self.entry
+        if entry is None:
             return self
-        gained = self.gained_ticks(close)
-        seen = [gained]
-        if opens_at >= self.entry.at:
-            seen += [self.gained_ticks(high), self.gained_ticks(low)]
-        return replace(
-            self,
-            mae_ticks=min(self.mae_ticks, *seen),
-            mfe_ticks=max(self.mfe_ticks, *seen),
+        worst = best = gained = self.gained_ticks(close)
+        if opens_at >= entry.at:
+            worst, best = sorted((self.gained_ticks(high), self.gained_ticks(low)))
+        return Trade(
+            plan=self.plan,
+            state=self.state,
+            stop_price_ticks=self.stop_price_ticks,
+            entry=entry,
+            exit_kind=self.exit_kind,
+            mae_ticks=min(self.mae_ticks, worst),
+            mfe_ticks=max(self.mfe_ticks, best),
             path_ticks=(*self.path_ticks, gained),
         )
 

@@ -69,6 +69,8 @@ def fold(facts: Iterable[Fact | None], rules: Rules, start: DeskState = EMPTY) -
 def apply(state: DeskState, fact: Fact, rules: Rules) -> DeskState:
     """The state after one fact. It books what happened, and never decides anything again."""
     changed = _apply(state, fact, rules)
+    if changed.trade is None and changed.unprotected_since is None:
+        return changed
     since = _unprotected_since(changed, fact.at)
     if since == changed.unprotected_since:
         return changed

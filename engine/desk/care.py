@@ -77,22 +77,32 @@ def is_due(state: DeskState) -> bool:
 
 def _trigger(turn: Turn) -> tuple[KillCause, str] | None:
     """The first reason to kill, if there is one."""
-    state, at, rules = turn.state, turn.at, turn.rules
-    return (
-        position_trigger(state.position, rules.constitution)
-        or _unexpected_position(turn)
-        or _lost_order(turn)
-        or _unprotected_position(turn)
-        or connection_trigger(
-            state.down_since, at=at, has_exposure=state.is_exposed, rules=rules.execution
+    state = turn.state
+    if state.position != 0:
+        trigger = position_trigger(state.position, turn.rules.constitution) or _unexpected_position(
+            turn
         )
+        if trigger is not None:
+            return trigger
+    return (
+        (_lost_order(turn) if state.orders.unknown else None)
+        or (_unprotected_position(turn) if state.unprotected_since is not None else None)
+        or (_lost_connection(turn) if state.down_since is not None else None)
         or margin_trigger(None if state.account is None else state.account.available_funds_usd)
     )
 
 
+def _lost_connection(turn: Turn) -> tuple[KillCause, str] | None:
+    state = turn.state
+    return connection_trigger(
+        state.down_since,
+        at=turn.at,
+        has_exposure=state.is_exposed,
+        rules=turn.rules.execution,
+    )
+
+
 def _lost_order(turn: Turn) -> tuple[KillCause, str] | None:
-    if not turn.state.orders.unknown:
-        return None
     lost = unknown_for_too_long(turn.state.orders, turn.at, turn.rules.execution)
     return (KillCause.UNKNOWN_ORDER, f"{lost[0].ref} is lost") if lost else None
 

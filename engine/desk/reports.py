@@ -38,7 +38,9 @@ def hear(turn: Turn, report: BrokerReport) -> None:
     match report:
         case OrderReported():
             _hear_order(turn, report)
-            follow(turn)
+            order = turn.state.orders.find(report.ref)
+            if order is None or not order.is_live:  # A trade goes by fills and ended orders.
+                follow(turn)
         case ExecutionReported():
             turn.note(report)
             follow(turn)

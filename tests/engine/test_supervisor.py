@@ -118,7 +118,7 @@ def test_an_order_taken_for_ended_may_still_be_cancelled():
 
 
 def test_an_order_nobody_acknowledges_is_lost_after_a_while():
-    sent = replace(ENTERED.orders.all[0], state=OrderState.SENT, changed_at=at(41))
+    sent = ENTERED.orders.all[0]._replace(state=OrderState.SENT, changed_at=at(41))
     orders = ENTERED.orders.with_order(sent)
 
     assert unacknowledged(orders, at(41.49), LAW) == ()
@@ -208,7 +208,7 @@ def test_an_end_nobody_told_is_heard_from_the_snapshot():
 def test_an_order_the_broker_never_saw_is_absent_unless_it_may_still_be_on_its_way():
     sent = ENTERED.orders
     for order in sent.all:
-        sent = sent.with_order(replace(order, state=OrderState.SENT, sent_at=at(41)))
+        sent = sent.with_order(order._replace(state=OrderState.SENT, sent_at=at(41)))
 
     soon = unheard(sent, ENTERED.ledger, snapshot(41 + 4.9 / 60), LAW)
     later = unheard(sent, ENTERED.ledger, snapshot(41 + 5.1 / 60), LAW)
