@@ -321,9 +321,17 @@ def bench(
     check: Annotated[
         bool, typer.Option("--check", help="Exit code 1 when a target is missed.")
     ] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="The live path: sessions at a simulated gateway.")
+    ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Measure what the README states, each in a process of its own."""
+    if live:
+        from pipelines.commands import bench_live
+
+        scale = bench_live.QUICK if quick else bench_live.FULL
+        return bench_live.run_live_bench(scale, checks=check, as_json=as_json)
     from pipelines.commands.bench import FULL, QUICK, run_bench
 
     return run_bench(QUICK if quick else FULL, checks=check, as_json=as_json)

@@ -5,6 +5,8 @@ restart it is made from the state that the journal folds to, and goes on with th
 """
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
+from time import perf_counter
 
 import polars as pl
 
@@ -22,7 +24,8 @@ class LiveStep:
 
     `contexts` holds the session's row of the context table. Raises `JournalError` when the disk
     refuses: the state is then as before, and nothing may be sent. `told` hears of every event once
-    it is durable.
+    it is durable. `decided_at` has readings of `perf_counter`, by the close of the bar whose
+    decision was then on disk.
     """
 
     def __init__(
@@ -37,6 +40,7 @@ class LiveStep:
         self.rules = rules
         self.state = state
         self.decisions: list[Decision] = []
+        self.decided_at: dict[datetime, float] = {}
         self._desk = Desk(rules)
         self._market = LiveMarket(rules, contexts)
         self._writer = writer
@@ -61,6 +65,7 @@ class LiveStep:
         commands: list[Command] = []
         for row in self._market.newest(bars, after=self.state.last_bar_at):
             commands += self.deliver(BarClosed(row))
+            self.decided_at[row.closes_at] = perf_counter()
         return tuple(commands)
 
     def prepare(self, bars: pl.DataFrame) -> None:

@@ -47,37 +47,42 @@ QUICK: Final = Scale(sessions=64, long_sessions=256, runs=1, short_runs=5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One number of the table, what it should be, and how it is read."""
+    """One number of the table, what it should be, and how it is read; null is told for itself."""
 
     key: str
     words: str
     unit: str
-    target: float
+    target: float | None
     is_floor: bool
 
-    def is_met(self, value: float) -> bool:
+    def is_met(self, value: float) -> bool | None:
+        """Whether a value is good enough; null when nothing is asked of it."""
+        if self.target is None:
+            return None
         return value >= self.target if self.is_floor else value <= self.target
 
 
-def _floor(key: str, words: str, unit: str, target: float) -> Target:
+def floor(key: str, words: str, unit: str, target: float | None) -> Target:
+    """A number that should be at least so much."""
     return Target(key=key, words=words, unit=unit, target=target, is_floor=True)
 
 
-def _ceiling(key: str, words: str, unit: str, target: float) -> Target:
+def ceiling(key: str, words: str, unit: str, target: float | None = None) -> Target:
+    """A number that should be at most so much."""
     return Target(key=key, words=words, unit=unit, target=target, is_floor=False)
 
 
 TARGETS: Final = (
-    _floor("market_frame_bars_per_second", "market columns", "bars/s", 250_000),
-    _floor("replay_full_bars_per_second", "replay, every bar journalled, 1 core", "bars/s", 40_000),
-    _floor("replay_trades_bars_per_second", "replay, trades only", "bars/s", 250_000),
-    _floor("replay_trades_long_ratio", "  its speed over four times the bars", "×", 0.85),
-    _ceiling("replay_trades_long_peak_rss_mb", "  its memory then, at most", "MB", 1_024),
-    _ceiling("live_step_ms_p50", "live bar to durable decision, median", "ms", 10),
-    _ceiling("live_step_ms_p99", "live bar to durable decision, p99", "ms", 15),
-    _floor("digests_equal", "digest equal in two processes", "1 = yes", 1),
-    _ceiling("import_engine_seconds", "import of the engine", "s", 0.7),
-    _ceiling("status_seconds", "credence status", "s", 1.5),
+    floor("market_frame_bars_per_second", "market columns", "bars/s", 250_000),
+    floor("replay_full_bars_per_second", "replay, every bar journalled, 1 core", "bars/s", 40_000),
+    floor("replay_trades_bars_per_second", "replay, trades only", "bars/s", 250_000),
+    floor("replay_trades_long_ratio", "  its speed over four times the bars", "×", 0.85),
+    ceiling("replay_trades_long_peak_rss_mb", "  its memory then, at most", "MB", 1_024),
+    ceiling("live_step_ms_p50", "live bar to durable decision, median", "ms", 10),
+    ceiling("live_step_ms_p99", "live bar to durable decision, p99", "ms", 15),
+    floor("digests_equal", "digest equal in two processes", "1 = yes", 1),
+    ceiling("import_engine_seconds", "import of the engine", "s", 0.7),
+    ceiling("status_seconds", "credence status", "s", 1.5),
 )
 
 
@@ -89,18 +94,24 @@ def run_bench(scale: Scale, *, checks: bool, as_json: bool) -> int:
         screen.progress("measuring", _steps(scale)) as advance,
     ):
         runs = _measure(Path(scratch), scale, advance)
-    rows = [_row(target, runs[target.key]) for target in TARGETS]
-    if as_json:
-        answer = {"machine": _machine(), "is_full": scale == FULL, "measurements": rows}
-        screen.json(answer)
-    else:
-        _show(screen, rows, is_full=scale == FULL)
+    rows = [row_of(target, runs[target.key]) for target in TARGETS]
+    answer(screen, rows, is_full=scale == FULL, as_json=as_json)
     return exit_of(rows, checks=checks)
+
+
+def answer(
+    screen: Screen, rows: Sequence[Mapping[str, Any]], *, is_full: bool, as_json: bool
+) -> None:
+    """The machine and the rows, as one object or as a table."""
+    if as_json:
+        screen.json({"machine": _machine(), "is_full": is_full, "measurements": rows})
+    else:
+        _show(screen, rows, is_full=is_full)
 
 
 def exit_of(rows: Sequence[Mapping[str, Any]], *, checks: bool) -> Exit:
     """A missed target is a no only when it was asked for."""
-    return Exit.NO if checks and not all(row["passed"] for row in rows) else Exit.DONE
+    return Exit.NO if checks and any(row["passed"] is False for row in rows) else Exit.DONE
 
 
 def _steps(scale: Scale) -> int:
@@ -163,7 +174,7 @@ def _prepare(market: Path, long_market: Path, home: Path, scale: Scale) -> None:
 def _worker(name: str, folder: Path, advance: Advance) -> Numbers:
     threads = {"POLARS_MAX_THREADS": "1"} if name in ONE_CORE else {}
     command = [sys.executable, "-m", "pipelines.measurements", name, str(folder)]
-    done = _run(command, os.environ | threads)
+    done = run_process(command, os.environ | threads)
     advance(name.replace("_", " "))
     numbers: Numbers = json.loads(done.stdout)
     return numbers
@@ -177,15 +188,18 @@ def _timed(arguments: list[str], home: Path, runs: int, advance: Advance) -> lis
     seconds = []
     for _ in range(runs):
         started = perf_counter()
-        _run([sys.executable, *arguments], environment)
+        run_process([sys.executable, *arguments], environment)
         seconds.append(perf_counter() - started)
         advance(arguments[-1])
     return seconds
 
 
-def _run(command: list[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[bytes]:
+def run_process(
+    command: list[str], environment: Mapping[str, str], seconds_max: float = RUN_SECONDS_MAX
+) -> subprocess.CompletedProcess[bytes]:
+    """A command that has ended well; raises `CredenceError` with its last words otherwise."""
     done = subprocess.run(  # noqa: S603 - our own interpreter and modules
-        command, capture_output=True, env=environment, timeout=RUN_SECONDS_MAX, check=False
+        command, capture_output=True, env=environment, timeout=seconds_max, check=False
     )
     if done.returncode:
         last = " ".join(done.stderr.decode(errors="replace").strip().splitlines()[-1:])
@@ -196,8 +210,9 @@ def _run(command: list[str], environment: Mapping[str, str]) -> subprocess.Compl
     return done
 
 
-def _row(target: Target, runs: Sequence[float]) -> Mapping[str, Any]:
-    value = median(runs)
+def row_of(target: Target, runs: Sequence[float]) -> Mapping[str, Any]:
+    """One line of the table: the median of some runs, null of none, beside its target."""
+    value = median(runs) if runs else None
     return {
         "key": target.key,
         "words": target.words,
@@ -205,7 +220,7 @@ def _row(target: Target, runs: Sequence[float]) -> Mapping[str, Any]:
         "unit": target.unit,
         "target": target.target,
         "at_least": target.is_floor,
-        "passed": target.is_met(value),
+        "passed": None if value is None else target.is_met(value),
         "runs": list(runs),
     }
 
@@ -243,18 +258,18 @@ def _show(screen: Screen, rows: Sequence[Mapping[str, Any]], *, is_full: bool) -
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[object, ...]:
-    text: Callable[[float], str] = _whole if row["target"] >= 100 else _fine
+    value, target, runs = row["value"], row["target"], row["runs"]
+    reference = value if target is None else target
+    text: Callable[[float], str] = _whole if (reference or 0) >= 100 else _fine
     sign = "≥" if row["at_least"] else "≤"
-    spread = f"{text(min(row['runs']))} to {text(max(row['runs']))}" if row["runs"][1:] else ""
-    shown = f"{sign} {text(row['target'])}"
     return (
         row["words"],
-        text(row["value"]),
-        shown,
+        None if value is None else text(value),
+        None if target is None else f"{sign} {text(target)}",
         row["unit"],
         row["passed"],
-        len(row["runs"]),
-        spread,
+        len(runs),
+        f"{text(min(runs))} to {text(max(runs))}" if runs[1:] else "",
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -50,7 +50,8 @@ class SessionResult:
 
     `bars` and `rejected` are the whole session's, also those told before a restart; the Parquet
     files beside them hold the same. `decision_ms` is wall time from a bar told to its decision on
-    disk, of the bars that were not missed. `equity_usd` is null when the broker did not say.
+    disk, of the bars that were not missed; `decided_at` has readings of `perf_counter`, by the
+    close of each bar decided in this run. `equity_usd` is null when the broker did not say.
     """
 
     ending: Ending
@@ -69,3 +70,4 @@ class SessionResult:
     bars_path: Path
     rejected_path: Path
     decision_ms: tuple[float, ...]
+    decided_at: Mapping[datetime, float]

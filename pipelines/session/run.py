@@ -185,6 +185,7 @@ class SessionRun:
             bars_path=bars_path,
             rejected_path=rejected_path,
             decision_ms=tuple(loop.decision_ms),
+            decided_at=desk.dealing.live.decided_at,
         )
 
 
