@@ -7,8 +7,9 @@ STAMP := $(VENV)/.installed
 SOURCE ?= generator:7
 DEMO ?=
 PORT ?= 3000
+SESSIONS ?= 10000
 
-.PHONY: help demo test ui bench lock docs clean
+.PHONY: help demo test ui bench campaign lock docs clean
 help:  ## List the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -36,6 +37,10 @@ test: $(STAMP)  ## Lint, types, import direction and all tests
 
 bench: $(STAMP)  ## Measure what the README states
 	@$(BIN)/credence bench
+
+campaign: $(STAMP)  ## Play 10,000 faulted sessions (SESSIONS=N), then plant known bugs
+	@$(BIN)/credence campaign --sessions $(SESSIONS)
+	@$(BIN)/credence campaign --mutations
 
 lock:  ## Write requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --no-emit-index-url --generate-hashes --group dev pyproject.toml -o requirements.lock

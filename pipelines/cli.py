@@ -337,6 +337,35 @@ def bench(
     return run_bench(QUICK if quick else FULL, checks=check, as_json=as_json)
 
 
+@app.command()
+def campaign(
+    *,
+    sessions: Annotated[
+        int, typer.Option(min=1, metavar="N", help="How many sessions at least.")
+    ] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the first run.")] = 0,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.1, metavar="M", help="Stop after so long.")
+    ] = None,
+    case: Annotated[
+        str | None, typer.Option("--replay", metavar="CASE", help="Play one printed case again.")
+    ] = None,
+    mutations: Annotated[
+        bool,
+        typer.Option("--mutations", help="Plant known bugs, one by one, and say what caught each."),
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Play sessions of the desk under every trouble, and judge each event by the laws."""
+    from pipelines.commands.campaign import run_case, run_mutations, run_sessions
+
+    if case is not None:
+        return run_case(case, as_json=as_json)
+    if mutations:
+        return run_mutations(seed, as_json=as_json)
+    return run_sessions(sessions, seed, minutes, as_json=as_json)
+
+
 app.add_typer(gateway_app, name="gateway")
 
 

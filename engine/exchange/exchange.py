@@ -52,13 +52,17 @@ class Exchange:
 
     @property
     def is_idle(self) -> bool:
-        """Whether a bar can change nothing: flat, nothing working or on its way, no faults."""
+        """Whether a bar can change nothing: empty, and no faults."""
+        return self.is_empty and not self._faults.rates
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no order, position or report is here or on its way, and the link is up."""
         return not (
             self._book.live
             or self._book.account.position
             or self._link.pending
             or not self._link.is_up
-            or self._faults.rates
         )
 
     @property
