@@ -39,6 +39,7 @@ class LiveMarket:
         self._rules, self._contexts = rules, contexts
         self._wait_seconds_max = wait_seconds_max
         self._query: _Query | None = None
+        self._prepared_for = pl.Schema()
 
     def __enter__(self) -> Self:
         return self
@@ -48,7 +49,10 @@ class LiveMarket:
 
     def prepare(self, bars: pl.DataFrame) -> None:
         """Begin what the next bar will need, and return at once; `bars` are those so far."""
-        self._query_for(join_context(bars, self._contexts).schema).start()
+        if self._query is None or bars.schema != self._prepared_for:
+            self._prepared_for = bars.schema
+            self._query = self._query_for(join_context(bars, self._contexts).schema)
+        self._query.start()
 
     def wait_until_prepared(self) -> None:
         """Wait a few milliseconds until what `prepare` began is done, to measure the rest alone."""

@@ -12,6 +12,7 @@ from engine.bars import BAR_COLUMNS, REJECTED_COLUMNS, check_bars
 from engine.broker import BarReported
 from engine.calendar import Session
 from engine.instrument import Instrument
+from pipelines.session.plain_bars import plain_row
 
 _FIELDS: Final = BarReported.__slots__
 _RAW: Final = {
@@ -83,7 +84,7 @@ class SessionBars:
             self._add([*bars.values()])
 
     def _add(self, told: Sequence[BarReported]) -> None:
-        if not told:
+        if not told or self._is_next(told):
             return
         again = [self._held[bar.opens_at] for bar in told if bar.opens_at in self._held]
         raw = pl.DataFrame(
@@ -99,6 +100,20 @@ class SessionBars:
                 self._held[bar.opens_at] = bar
             else:
                 self._refused.add(bar)
+
+    def _is_next(self, told: Sequence[BarReported]) -> bool:
+        """Take one plain bar that is later than all before it; false leaves what was told as is."""
+        bar, *others = told
+        newest = self.frame["opens_at"][-1] if self.frame.height else None
+        if others or bar in self._refused or (newest is not None and bar.opens_at <= newest):
+            return False
+        row = plain_row(bar, self._session, self._instrument, self._source)
+        if row is None:
+            return False
+        new = pl.DataFrame([row], schema=BAR_COLUMNS, orient="row")
+        self.frame = pl.concat([self.frame, new], rechunk=True)
+        self._held[bar.opens_at] = bar
+        return True
 
 
 def _values(bar: BarReported) -> tuple[object, ...]:

@@ -1,8 +1,9 @@
 """The session's loop: hear the broker, obey a person, look at the clock, say that we are alive."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import groupby
 from threading import Event
 from time import monotonic, perf_counter
@@ -122,17 +123,17 @@ class SessionLoop:
         """Bars that close now are decided as they should be, older ones without entering."""
         started = perf_counter()
         self.bars.add(told)
-        frame = self.bars.frame
-        newest = frame["closes_at"].max() if frame.height else None
-        last_at = self._dealing.state.last_bar_at
-        if not isinstance(newest, datetime) or (last_at is not None and newest <= last_at):
+        frame, last_at = self.bars.frame, self._dealing.state.last_bar_at
+        closes = frame["closes_at"].to_list()
+        decided = 0 if last_at is None else bisect_right(closes, last_at)
+        if decided == frame.height:
             return
-        late = frame.filter(frame["closes_at"] < self._broker.now() - LATE_AFTER)
-        is_late = late.height and (last_at is None or late["closes_at"][-1] > last_at)
+        late = bisect_left(closes, self._broker.now() - LATE_AFTER)
+        is_late = late > decided
         if is_late:
             with self._not_entering():
-                self._dealing.close_bars(late)
-        if late.height < frame.height:
+                self._dealing.close_bars(frame.head(late))
+        if late < frame.height:
             self._dealing.close_bars(frame)
         if not is_late:
             self.decision_ms.append(1000 * (perf_counter() - started))
