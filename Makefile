@@ -9,7 +9,7 @@ DEMO ?=
 PORT ?= 3000
 SESSIONS ?= 10000
 
-.PHONY: help demo test ui bench campaign lock docs clean
+.PHONY: help demo test ui bench campaign lock notebooks docs clean
 help:  ## List the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -41,6 +41,10 @@ bench: $(STAMP)  ## Measure what the README states
 campaign: $(STAMP)  ## Play 10,000 faulted sessions (SESSIONS=N), then plant known bugs
 	@$(BIN)/credence campaign --sessions $(SESSIONS)
 	@$(BIN)/credence campaign --mutations
+
+notebooks: $(STAMP)  ## Open the notebooks in Jupyter Lab on the desk's data home (DEMO=1: the demo's)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python "jupyterlab>=4"
+	@CREDENCE_HOME=$$(realpath -m $(if $(DEMO),data/demo,$${CREDENCE_HOME:-data})) $(BIN)/jupyter lab notebooks
 
 lock:  ## Write requirements.lock anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --no-emit-index-url --generate-hashes --group dev pyproject.toml -o requirements.lock

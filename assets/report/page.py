@@ -119,8 +119,9 @@ def _environment() -> Environment:
 
 
 def _usd(amount: Decimal | float) -> str:
-    """`"+$28.76"`: a result, with its sign."""
-    return f"{'−' if amount < 0 else '+'}${abs(amount):,.2f}"
+    """`"+$28.76"`: a result, with its sign if it has one."""
+    sign = "−" if amount < 0 else "+" if amount else ""
+    return f"{sign}${abs(amount):,.2f}"
 
 
 def _r(value: float | None) -> str:

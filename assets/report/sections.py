@@ -175,10 +175,8 @@ def _map_word(row: Row, sessions_min: int) -> str:
         return "earned: it will be used"
     if row["brier_map_ahead"] is None:
         return f"too early: {row['sessions']} sessions, {sessions_min} are needed"
-    return (
-        f"not earned: {row['brier_map_ahead']:.4f} ahead, the share of wins has "
-        f"{row['brier_base_ahead']:.4f}"
-    )
+    ahead, base = row["brier_map_ahead"], row["brier_base_ahead"]
+    return f"not earned: ahead {ahead:.3f}, base {base:.3f}"
 
 
 def check_rows(told: SessionMaterial) -> Sequence[Row]:

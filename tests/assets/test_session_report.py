@@ -173,7 +173,7 @@ def test_a_session_without_trades_says_why_not(material: SessionMaterial) -> Non
     assert said.startswith("No trade: ")
     assert f"on {most} of {quiet.rows['decisions'].height} bars" in said
     assert said in page
-    assert "+$0.00" in page
+    assert '<div class="figure even">$0.00</div>' in page
 
 
 def test_a_session_without_a_bar_and_without_a_night_still_has_a_page(
