@@ -60,11 +60,21 @@ MUTATIONS: Final = (
         "    if state.orders.of(trade.plan.decision_id, Leg.ENTRY):\n        return\n    life",
         "    life",
     ),
-    _bug(
-        "trust our own cancel",
-        "engine/supervisor.py",
-        "return orders.after_event(command.ref, OrderEvent.CANCEL_REQUESTED, at)",
-        "return orders.after_event(command.ref, OrderEvent.CANCELLED, at)",
+    Mutation(
+        name="trust our own cancel",
+        edits=(
+            Edit(
+                path="engine/supervisor.py",
+                old="return orders.after_event(command.ref, OrderEvent.CANCEL_REQUESTED, at)",
+                new="return orders.after_event(command.ref, OrderEvent.CANCELLED, at)",
+            ),
+            Edit(
+                path="engine/supervisor.py",
+                old="order.after(OrderEvent.CANCEL_REQUESTED, at) if order.is_live",
+                new="order.after(OrderEvent.CANCELLED, at) if order.is_live",
+            ),
+        ),
+        test="",
     ),
     _bug(
         "answer nothing that a reconciliation finds",

@@ -122,10 +122,10 @@ def test_every_planted_bug_still_finds_its_place_and_its_test():
 def test_bugs_planted_in_the_desk_are_caught():
     chosen = [replace(m, test="") for m in MUTATIONS if m.name in IN_CI]
 
-    caught = catch(chosen, 0, sessions=200, workers=1)
+    caught = catch(chosen, 0, sessions=60, workers=1)
 
-    assert [(one.mutation, one.by) for one in caught] == [
-        ("drop the write-ahead", "nothing_is_sent_before_it_is_on_disk"),
-        ("trust our own cancel", "cancel_is_not_believed"),
-        ("put the stop on the wrong side", "entry_is_a_sound_bracket"),
-    ]
+    assert {one.mutation: one.by for one in caught} == {
+        "drop the write-ahead": "nothing_is_sent_before_it_is_on_disk",
+        "trust our own cancel": "cancel_is_not_believed",
+        "put the stop on the wrong side": "entry_is_a_sound_bracket",
+    }
