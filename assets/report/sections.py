@@ -172,7 +172,7 @@ def calibration_rows(told: SessionMaterial) -> list[Row]:
 
 def _map_word(row: Row, sessions_min: int) -> str:
     if row["is_map_earned"]:
-        return "earned: it will be used"
+        return "earned, and not used by decisions yet"
     if row["brier_map_ahead"] is None:
         return f"too early: {row['sessions']} sessions, {sessions_min} are needed"
     ahead, base = row["brier_map_ahead"], row["brier_base_ahead"]

@@ -14,6 +14,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lineage]:
     with closing(Lineage(tmp_path_factory.mktemp("pristine") / "home")) as lineage:
         assert lineage.run("market_day", FIRST_DAY, LAST_DAY).success
         assert lineage.run("rehearse_session", LAST_DAY).success
+        assert lineage.run("nightly", LAST_DAY).success
         yield lineage
 
 

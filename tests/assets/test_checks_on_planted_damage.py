@@ -19,6 +19,9 @@ KNOWN_CHECKS = {
     *("outcomes_schema", "outcomes_equal_recomputed"),
     *("decisions_schema", "decisions_equal_journal", "journal_chain", "live_equals_batch"),
     *("executions_schema", "ledger_equals_cash"),
+    *("trades_schema", "trades_equal_broker_cash", "profit_is_decomposed"),
+    *("attribution_schema", "calibration_schema"),
+    *("learning_state_schema", "learning_follows_from_the_night_before"),
 }
 
 
@@ -178,7 +181,9 @@ def test_one_changed_journal_event_breaks_the_chain_at_its_number(damaged: Linea
         "update entries set payload = payload || ' ' where seq = 100",
     )
 
-    assert failed(damaged.check("journal_chain", LAST_DAY)).startswith("broken at event 100")
+    assert failed(damaged.check("journal_chain", LAST_DAY)).startswith(
+        f"{LAST_DAY}: broken at event 100"
+    )
 
 
 def test_a_journal_cut_at_its_end_is_not_whole(damaged: Lineage) -> None:
@@ -205,7 +210,7 @@ def test_a_bar_that_changed_after_the_session_is_not_the_bar_that_was_seen(
 
     told = failed(damaged.check("live_equals_batch", LAST_DAY))
 
-    assert "first 19:51 UTC" in told
+    assert f"first {LAST_DAY} 19:51 UTC" in told
     assert damaged.check("journal_chain", LAST_DAY).passed
 
 
@@ -214,7 +219,9 @@ def test_a_bar_that_vanished_after_the_session_was_decided_all_the_same(damaged:
 
     told = failed(damaged.check("live_equals_batch", LAST_DAY))
 
-    assert told == "390 bars decided of 389 stored, 1 differ from the batch, first 20:00 UTC"
+    assert told == (
+        f"390 bars decided of 389 stored, 1 differ from the batch, first {LAST_DAY} 20:00 UTC"
+    )
 
 
 def test_a_decision_rewritten_in_the_warehouse_is_not_the_one_that_was_made(
@@ -228,7 +235,9 @@ def test_a_decision_rewritten_in_the_warehouse_is_not_the_one_that_was_made(
 
     told = failed(damaged.check("decisions_equal_journal", LAST_DAY))
 
-    assert told.endswith("1 of them not stored as they were made; first at minute 17")
+    assert told.endswith(
+        f"1 of them not stored as they were made; first at minute 17 of {LAST_DAY}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -251,3 +260,22 @@ def test_a_session_without_stored_quality_is_not_good_enough(damaged: Lineage) -
     damaged.path("quality", DAY).unlink()
 
     assert "expected the quality of 1 sessions, found 0" in failed(damaged.check("dvs", DAY))
+
+
+def test_a_trade_that_earned_a_cent_more_in_the_warehouse_is_not_the_brokers(
+    damaged: Lineage,
+) -> None:
+    in_warehouse(damaged, "UPDATE trades SET net_usd = net_usd + 0.01")
+
+    assert "compare the executions" in failed(damaged.check("trades_equal_broker_cash", LAST_DAY))
+    assert "0 of " in failed(damaged.check("profit_is_decomposed", LAST_DAY))
+
+
+def test_a_state_of_learning_that_follows_from_nothing_is_found(damaged: Lineage) -> None:
+    in_warehouse(damaged, "UPDATE learning_state SET shadow_wins = 9 WHERE template = 'K1'")
+
+    told = failed(damaged.check("learning_follows_from_the_night_before", LAST_DAY))
+
+    assert told == (
+        "0 of 1 nights follow from the one before; materialise again from 2024-07-10 on"
+    )

@@ -166,5 +166,6 @@ def test_what_an_earlier_desk_left_running_is_ended_once(dagster_home: Path) -> 
         again = end_leftovers(dagster_home)
 
         assert (ended, again) == (["daemon"], [])
+        left.wait(timeout=10)
         assert not psutil.pid_exists(left.pid)
         assert psutil.Process(stranger.pid).is_running()
