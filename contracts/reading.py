@@ -61,7 +61,13 @@ def content_hash(contents: Mapping[str, dict[str, Plain]]) -> str:
 
 def read_contract(path: Path) -> dict[str, Plain]:
     """Parsed content of one file; raises `ContractError` with file, line and key."""
-    return parse_contract(path.read_text(encoding="utf-8"), path.name)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ContractError(
+            f"{path.name}: expected UTF-8 text, byte {error.start} is none; save the file as UTF-8"
+        ) from error
+    return parse_contract(text, path.name)
 
 
 def parse_contract(text: str, name: str) -> dict[str, Plain]:
@@ -71,6 +77,9 @@ def parse_contract(text: str, name: str) -> dict[str, Plain]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         raise ContractError(f"{name}, line {line}: {error.problem}; correct the file") from error
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ContractError(f"{name}, line {line}: a control character; retype the line") from error
     if not isinstance(content, dict):
         raise ContractError(f"{name}: expected a mapping of keys, got {type(content).__name__}")
     return content
