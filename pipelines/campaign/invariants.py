@@ -301,6 +301,17 @@ def flat_is_the_brokers_word(seen: StepSeen) -> str | None:
     return None
 
 
+def strange_orders_kill(seen: StepSeen) -> str | None:
+    """A broker's truth with a working order that nobody knows is a desync: the desk is killed."""
+    truth = seen.happened
+    if not isinstance(truth, BrokerSnapshot) or seen.before.session is None:
+        return None
+    strange = [o.ref for o in truth.working if seen.after.orders.find(o.ref) is None]
+    return (
+        f"{strange} work, and the desk runs" if strange and not seen.after.kill.is_killed else None
+    )
+
+
 def stop_moves_toward_profit(seen: StepSeen) -> str | None:
     """A stop is only ever moved toward profit."""
     trade = seen.before.trade
@@ -531,6 +542,7 @@ STEP_LAWS: Final[Mapping[str, StepLaw]] = _named(
     cancel_is_not_believed,
     limit_is_a_halt,
     flat_is_the_brokers_word,
+    strange_orders_kill,
     stop_moves_toward_profit,
 )
 WORLD_LAWS: Final[Mapping[str, WorldLaw]] = _named(
