@@ -54,7 +54,8 @@ def run_demo(source: str, sessions: int, home: Path, *, screen: Screen) -> int:
     screen.say("[bold]Where to look next[/]")
     screen.say("  make ui DEMO=1     this demo in the Dagster UI, 127.0.0.1:3000")
     screen.say(f"  CREDENCE_HOME={home} .venv/bin/credence journal {last} --at 10:42")
-    screen.say(f"  {wiring.reports}/preopen-{wiring.settings.symbol}-{last}.html")
+    for kind in ("sessions", "preopen"):
+        screen.say(f"  {wiring.reports}/{kind}/{wiring.settings.symbol}/{last}.html")
     return Exit.DONE if all(run.succeeded for run in ran) else Exit.NO
 
 
@@ -100,9 +101,7 @@ def _sessions_of(wiring: "Wiring", count: int) -> "list[Session]":
 
 
 def _verdict(ran: "Sequence[Ran]", screen: Screen) -> None:
-    rows = [
-        (check, passed, description) for run in ran for check, passed, description in run.checks
-    ]
+    rows = list({name: (name, *rest) for run in ran for name, *rest in run.checks}.values())
     failed = [row for row in rows if not row[1]]
     screen.say()
     screen.say(
