@@ -59,7 +59,6 @@ MUTATIONS: Final = (
         "engine/desk/reports.py",
         "    if state.orders.of(trade.plan.decision_id, Leg.ENTRY):\n        return\n    life",
         "    life",
-        "tests/simulation/test_desk_under_faults.py",
     ),
     Mutation(
         name="trust our own cancel",

@@ -13,6 +13,7 @@ from typing import Final
 
 from engine.broker import (
     BrokerReport,
+    BrokerSnapshot,
     Command,
     ConnectionReported,
     ConnectionState,
@@ -192,8 +193,14 @@ class StruckDesk(ShadowDesk):
         """For whoever keeps the books beside this desk."""
 
     def submit(self, command: Command, at: datetime) -> list[BrokerReport | CommandFailed]:
-        """As a shadow desk does; the failure of a query is remembered as an answer owed."""
+        """As a shadow desk does, but that the broker's whole truth may come twice.
+
+        The failure of a query is remembered as an answer owed.
+        """
         answers = super().submit(command, at)
+        rate = 0.0 if self.is_spared else self.storm.rates.get(Trouble.DUPLICATED, 0.0)
+        if rate and self._dice.random() < rate:
+            answers += [answer for answer in answers if isinstance(answer, BrokerSnapshot)]
         if any(isinstance(answer, CommandFailed) for answer in answers):
             self.unanswered_at = at
         return answers
