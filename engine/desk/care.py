@@ -62,6 +62,10 @@ def tick(turn: Turn) -> None:
     since = state.reconciled_at
     if state.is_exposed and (since is None or at - since >= due):
         turn.ask("routine")
+    query = state.query
+    if query is not None and at - query.at >= _again(turn):
+        # Believed flat or not: what was asked has a reason, and no answer is not 'nothing there'.
+        turn.ask(query.cause)
 
 
 def is_due(state: DeskState) -> bool:

@@ -650,6 +650,16 @@ def test_while_something_is_open_the_broker_is_asked_every_thirty_seconds(stage)
     assert asked == {41.4: [], 41.52: ["QueryBroker"]}
 
 
+def test_a_question_without_an_answer_is_asked_again_by_a_desk_that_believes_it_is_flat(stage):
+    stage.tell(PositionReported(at=at(30), symbol="MES", quantity=1))
+    assert not stage.state.is_exposed
+
+    asked = {minute: stage.tick(minute) for minute in (30.1, 30.2, 30.3, 30.4)}
+
+    again = [QueryBroker(cause="the position differs")]
+    assert asked == {30.1: [], 30.2: again, 30.3: [], 30.4: again}
+
+
 def test_a_flat_desk_leaves_no_trace_of_the_clock(stage):
     before = len(stage.entries)
 
