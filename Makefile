@@ -33,7 +33,7 @@ test: $(STAMP)  ## Lint, types, import direction and all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 bench: $(STAMP)  ## Measure what the README states
 	@$(BIN)/credence bench

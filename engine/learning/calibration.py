@@ -13,7 +13,6 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy.optimize import isotonic_regression
 
 from engine.errors import InputRefused
 from engine.rules import CalibrationRules
@@ -123,6 +122,8 @@ def belief_map(beliefs: Floats, wins: Floats, knots_max: int) -> BeliefMap:
 
 def _fitted(beliefs: Floats, wins: Floats, knots_max: int) -> BeliefMap:
     """The map of beliefs that rise already."""
+    from scipy.optimize import isotonic_regression  # Dear to import, and only a night needs it.
+
     cuts = np.unique(np.linspace(0, beliefs.size, knots_max + 1).astype(np.int64))
     weight = np.diff(cuts).astype(np.float64)
     at = np.add.reduceat(beliefs, cuts[:-1]) / weight

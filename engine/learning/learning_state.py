@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import orjson
 import polars as pl
-from scipy.stats import binomtest
 
 from engine.errors import MissingContext
 from engine.learning.reliability import (
@@ -222,6 +221,8 @@ def _trust_row(own: Reliability, law: ReliabilityRules) -> dict[str, Any]:
 
 
 def _cell_row(cell: Cell, window: Sequence[Result], change: str) -> dict[str, Any]:
+    from scipy.stats import binomtest  # Dear to import, and only a night needs it.
+
     wins = sum(result.is_win for result in window)
     rate = binomtest(wins, len(window)).proportion_ci(method="wilson") if window else None
     slips = [each.slippage_ticks for each in window if each.slippage_ticks is not None]
