@@ -8,16 +8,14 @@ from itertools import count
 
 from pipelines.campaign.case import Case
 from pipelines.campaign.run import play
-from pipelines.campaign.stage import stage_of
-
-MARKET_SESSIONS = 8
+from pipelines.campaign.stage import the_stage
 
 
 def main(sessions: int, seed: int) -> int:
     """Play runs from a seed on until so many sessions are done or a law breaks."""
-    stage, played = stage_of(MARKET_SESSIONS), 0
+    played = 0
     for number in count(seed):
-        outcome = play(Case(seed=number), stage)
+        outcome = play(Case(seed=number), the_stage())
         played += outcome.sessions
         if outcome.broken is not None:
             print(f"{outcome.broken.law}\tseed {number}: {outcome.broken.text}")

@@ -12,15 +12,13 @@ from typing import Final
 from pipelines.campaign.case import Case
 from pipelines.campaign.minimise import minimised
 from pipelines.campaign.run import Outcome, play
-from pipelines.campaign.stage import Stage, stage_of
+from pipelines.campaign.stage import the_stage
 
 BATCH: Final = 20
 """Runs that a worker plays before it answers."""
 
 FAILURES_MAX: Final = 10
 """So many failing runs are made small and told; after them the campaign stops."""
-
-SESSIONS_PER_MARKET: Final = 24
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,7 +55,6 @@ def run_campaign(
     workers: int,
     minutes: float | None = None,
     advance: Callable[[int], None] | None = None,
-    market_sessions: int = SESSIONS_PER_MARKET,
 ) -> Total:
     """Play runs from a seed on until so many sessions are done, or the time or the failures are.
 
@@ -66,7 +63,7 @@ def run_campaign(
     total, started = Total(), monotonic()
     deadline = None if minutes is None else started + 60 * minutes
     batches = _here if workers == 1 else _pooled
-    for outcomes in batches(seed, market_sessions, workers):
+    for outcomes in batches(seed, workers):
         for outcome in outcomes:
             total.add(outcome)
         if advance is not None:
@@ -78,21 +75,15 @@ def run_campaign(
     return total
 
 
-def _here(seed: int, market_sessions: int, _workers: int) -> Iterator[list[Outcome]]:
-    stage = stage_of(market_sessions)
+def _here(seed: int, _workers: int) -> Iterator[list[Outcome]]:
     for number in count(seed):
-        yield [_judged(number, stage)]
+        yield [_judged(number)]
 
 
-def _pooled(seed: int, market_sessions: int, workers: int) -> Iterator[list[Outcome]]:
+def _pooled(seed: int, workers: int) -> Iterator[list[Outcome]]:
     """Batches in order of completion; two are under way for each worker, so that none waits."""
     seeds = count(seed, BATCH)
-    pool = ProcessPoolExecutor(
-        workers,
-        mp_context=get_context("spawn"),
-        initializer=_prepare,
-        initargs=(market_sessions,),
-    )
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
     try:
         running: set[Future[list[Outcome]]] = set()
         while True:
@@ -105,20 +96,10 @@ def _pooled(seed: int, market_sessions: int, workers: int) -> Iterator[list[Outc
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-_stage: Stage | None = None
-
-
-def _prepare(market_sessions: int) -> None:
-    global _stage  # noqa: PLW0603 - What a worker's runs share, made once when it starts.
-    _stage = stage_of(market_sessions)
-
-
 def _batch(first: int) -> list[Outcome]:
-    if _stage is None:
-        raise AssertionError("a worker prepares its stage before its first batch")
-    return [_judged(seed, _stage) for seed in range(first, first + BATCH)]
+    return [_judged(seed) for seed in range(first, first + BATCH)]
 
 
-def _judged(seed: int, stage: Stage) -> Outcome:
-    outcome = play(Case(seed=seed), stage)
-    return outcome if outcome.broken is None else minimised(outcome, stage)
+def _judged(seed: int) -> Outcome:
+    outcome = play(Case(seed=seed), the_stage())
+    return outcome if outcome.broken is None else minimised(outcome, the_stage())

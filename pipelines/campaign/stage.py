@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from functools import cache
 from random import Random
 from typing import Final
 
@@ -25,6 +26,9 @@ from pipelines.shadow import ShadowDesk
 
 MARKETS: Final = ((7, date(2024, 1, 2)), (3, date(2022, 5, 31)), (11, date(2020, 2, 24)))
 BAD_MARKETS: Final = ((5, date(2023, 3, 1)),)
+SESSIONS_PER_MARKET: Final = 24
+"""One size for every campaign: what a seed plays depends on it, and a printed case replays."""
+
 WARM_UP: Final = 4
 """Sessions that only give the later ones their context."""
 
@@ -54,18 +58,20 @@ class Stage:
     bad: Sequence[Market]
 
 
-def stage_of(sessions: int) -> Stage:
-    """Markets of so many sessions each, some of them with planted data faults; takes seconds."""
+@cache
+def the_stage() -> Stage:
+    """The markets, some of them with planted data faults; takes seconds, once in a process."""
     rules = load_rules("MES")
     return Stage(
         rules=rules,
-        clean=[_market(rules, seed, start, sessions) for seed, start in MARKETS],
-        bad=[_market(rules, seed, start, sessions, is_bad=True) for seed, start in BAD_MARKETS],
+        clean=[_market(rules, seed, start) for seed, start in MARKETS],
+        bad=[_market(rules, seed, start, is_bad=True) for seed, start in BAD_MARKETS],
     )
 
 
-def _market(rules: Rules, seed: int, start: date, sessions: int, *, is_bad: bool = False) -> Market:
-    days = sessions_between(start, date(2026, 12, 31), rules.session)[: sessions + WARM_UP]
+def _market(rules: Rules, seed: int, start: date, *, is_bad: bool = False) -> Market:
+    days = sessions_between(start, date(2026, 12, 31), rules.session)
+    days = days[: SESSIONS_PER_MARKET + WARM_UP]
     bars = generate_bars(days, seed, rules.instrument).bars
     if is_bad:
         raw = plant_faults(bars, seed, rules.instrument, per_kind=FAULTS_PER_KIND).raw

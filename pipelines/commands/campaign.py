@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pipelines.campaign.campaign import SESSIONS_PER_MARKET, Total, run_campaign
+from pipelines.campaign.campaign import Total, run_campaign
 from pipelines.campaign.case import Case
 from pipelines.campaign.catalogue import MUTATIONS
 from pipelines.campaign.mutants import catch
 from pipelines.campaign.run import Outcome, play
-from pipelines.campaign.stage import stage_of
+from pipelines.campaign.stage import the_stage
 from pipelines.commands.exits import Exit
 from pipelines.commands.screen import NO, Screen
 
@@ -36,9 +36,9 @@ def run_sessions(sessions: int, seed: int, minutes: float | None, *, as_json: bo
 
 
 def run_case(text: str, *, as_json: bool) -> int:
-    """Play one case again, on the campaign's own markets."""
+    """Play one case again."""
     screen = Screen.of_process()
-    outcome = play(Case.of(text), stage_of(SESSIONS_PER_MARKET))
+    outcome = play(Case.of(text), the_stage())
     if as_json:
         screen.json(_plain_of(outcome))
     elif outcome.broken is None:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,20 +13,15 @@ from pipelines.campaign.catalogue import MUTATIONS
 from pipelines.campaign.minimise import minimised
 from pipelines.campaign.mutants import catch
 from pipelines.campaign.run import Broken, Outcome, play
-from pipelines.campaign.stage import Stage, stage_of
+from pipelines.campaign.stage import Stage, the_stage
 from pipelines.campaign.troubles import Trouble, storm_of
 
 ROOT = Path(__file__).resolve().parents[2]
 IN_CI = ("drop the write-ahead", "put the stop on the wrong side", "trust our own cancel")
 
 
-@cache
-def stage() -> Stage:
-    return stage_of(4)
-
-
 def test_every_law_holds_over_a_slice_of_the_campaign():
-    total = run_campaign(40, 0, workers=1, market_sessions=4)
+    total = run_campaign(40, 0, workers=1)
 
     assert [(o.case.text, o.broken) for o in total.broken] == []
     assert total.sessions >= 40
@@ -36,7 +30,7 @@ def test_every_law_holds_over_a_slice_of_the_campaign():
 
 
 def test_one_number_is_one_run():
-    once, again, other = (play(Case(seed=seed), stage()) for seed in (4, 4, 5))
+    once, again, other = (play(Case(seed=seed), the_stage()) for seed in (4, 4, 5))
 
     assert (once.events, once.happened) == (again.events, again.happened)
     assert once.events != other.events
@@ -100,9 +94,9 @@ def fails_by_a_lost_message(case: Case, _: Stage) -> Outcome:
 
 def test_a_failing_case_loses_all_that_it_does_not_need():
     seed = next(n for n in range(99) if len(r := storm_of(n).rates) > 3 and Trouble.LOST in r)
-    failing = fails_by_a_lost_message(Case(seed=seed), stage())
+    failing = fails_by_a_lost_message(Case(seed=seed), the_stage())
 
-    small = minimised(failing, stage(), fails_by_a_lost_message)
+    small = minimised(failing, the_stage(), fails_by_a_lost_message)
 
     assert small.case == Case(
         seed=seed, first=1, sessions=1, troubles=frozenset({Trouble.LOST}), until_minute=40
