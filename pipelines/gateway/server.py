@@ -148,24 +148,17 @@ class GatewayServer:
                 return False
             longest = max((deadline - now if wait is None else wait for wait in waits), default=0.0)
             self._progress.clear()
-            try:
-                # Not `wait_for`: it can lose a cancellation that comes together with progress.
-                async with asyncio.timeout(min(longest, deadline - now)):
-                    await self._progress.wait()
-            except TimeoutError:
-                continue
+            await _set_within(self._progress, min(longest, deadline - now))
 
     async def _is_followed(self, timeout_seconds: float) -> bool:
         """Whether any client follows the market; one that was lost is given time to come back."""
         if any(client.feeds.by_id for client in self._clients.values()):
             return True
         self.subscribed.clear()
-        try:
-            await asyncio.wait_for(self.subscribed.wait(), timeout_seconds)
-        except TimeoutError:
-            self.subscribed.set()
-            return False
-        return True
+        if await _set_within(self.subscribed, timeout_seconds):
+            return True
+        self.subscribed.set()
+        return False
 
     # ── Connections ─────────────────────────────────────────────────────────────────────────────
 
@@ -292,6 +285,19 @@ class GatewayServer:
             client.close("a fault that is switched on: at its fill")
         else:
             order_requests.tell(client, told, self.venue.account_id)
+
+
+async def _set_within(event: asyncio.Event, timeout_seconds: float) -> bool:
+    """Whether an event is set in time.
+
+    Not by `wait_for`: it can lose a cancellation that comes together with the event.
+    """
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
 
 
 @contextmanager

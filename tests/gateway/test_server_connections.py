@@ -252,6 +252,23 @@ def test_the_player_waits_for_a_client_that_keeps_pace_and_for_no_other() -> Non
     play(scene)
 
 
+def test_a_player_that_is_stopped_as_the_market_is_followed_again_stops() -> None:
+    async def scene(desk: Desk) -> None:
+        server = desk.gateway.server
+        server.subscribed.set()
+        waits = asyncio.create_task(server.caught_up(5))
+        while server.subscribed.is_set():
+            await asyncio.sleep(0)
+
+        server.subscribed.set()
+        waits.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await waits
+
+    play(scene)
+
+
 def test_a_report_may_cross_with_a_question_so_two_or_a_pause_are_waited_for() -> None:
     pace = Pace()
     pace.told_report()
