@@ -18,7 +18,7 @@ from engine.rules import Rules
 
 
 def numbers(_rules: Rules) -> Mapping[str, pl.Expr]:
-    """How well the beliefs are calibrated, and how many maps may be used."""
+    """How well the beliefs are calibrated, and how many maps were earned."""
     whole = pl.col("bin") == 0
     return {
         "brier": pl.col("brier").mean(),

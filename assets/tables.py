@@ -48,12 +48,11 @@ def stage_asset(
     ins: Ins | None = None,
     deps: Sequence[Any] = (),
     pool: str | None = None,
-    one_by_one: bool = False,
     numbers: Numbers | None = None,
 ) -> Decorator:
     """The decorator of the asset that makes a table: one partition per session, group = stage.
 
-    A backfill is one run over all its sessions, or with `one_by_one` one run each.
+    A backfill is one run over all its sessions.
     """
     if numbers is not None:
         NUMBERS[name] = numbers
@@ -67,7 +66,7 @@ def stage_asset(
             deps=deps,
             pool=pool,
             partitions_def=SESSIONS,
-            backfill_policy=None if one_by_one else ALL_AT_ONCE,
+            backfill_policy=ALL_AT_ONCE,
         )
     return decorator
 

@@ -20,10 +20,15 @@ _FRIDAY: Final = 5
 
 
 def prior_p_win(name: str, rules: Rules) -> pl.Expr:
+    """Probability of a template's target before its stop."""
+    stop, target = pl.col(f"_{name}_stop_ticks"), pl.col(f"_{name}_target_ticks")
+    return prior_odds(stop, target, pl.col(f"_{name}_belief"), rules)
+
+
+def prior_odds(stop: pl.Expr, target: pl.Expr, belief: pl.Expr, rules: Rules) -> pl.Expr:
     """Probability of the target before the stop: a driftless walk's, moved by the belief."""
     beliefs = rules.beliefs
-    stop, target = pl.col(f"_{name}_stop_ticks"), pl.col(f"_{name}_target_ticks")
-    moved = beliefs.prior_strength * (pl.col(f"_{name}_belief") - beliefs.prior_median)
+    moved = beliefs.prior_strength * (belief - beliefs.prior_median)
     return (stop / (stop + target) + moved).clip(beliefs.p_win_min, beliefs.p_win_max)
 
 

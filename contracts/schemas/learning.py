@@ -6,7 +6,17 @@ from typing import Final
 import polars as pl
 
 from contracts.schemas.candidates import template_ids
-from contracts.schemas.columns import SESSION_DATE, SYMBOL, count, flag, number, share, side, text
+from contracts.schemas.columns import (
+    SESSION_DATE,
+    SYMBOL,
+    count,
+    flag,
+    number,
+    phase,
+    share,
+    side,
+    text,
+)
 from contracts.schemas.signals import REGIMES
 from contracts.schemas.table import Column, Rule, Table
 from engine.learning.reliability import Trigger, Trust
@@ -29,15 +39,7 @@ def learning_state() -> Table:
             *(SYMBOL, SESSION_DATE),
             text("template", "Template the results are of.", choices=template_ids()),
             text("regime", "Regime at the decision.", null=_WHOLE, choices=REGIMES),
-            Column(
-                name="phase",
-                dtype=pl.Int8(),
-                unit="number of `engine.calendar.Phase`",
-                meaning="Part of the day at the decision.",
-                null=_WHOLE,
-                low=0,
-                high=7,
-            ),
+            phase(null=_WHOLE),
             *_trust(),
             *_results(),
             text("change", "Every change of trust this night, in words; empty if none."),
@@ -147,6 +149,6 @@ def _scores() -> tuple[Column, ...]:
         share("calibration_error_high", "Upper end of its bootstrap interval.", null=_BIN),
         share("brier_map_ahead", "Brier score of the map on later sessions.", null=early),
         share("brier_base_ahead", "Brier score of the share of wins on them.", null=early),
-        flag("is_map_earned", "The map beat the share of wins and may be used.", null=_BIN),
+        flag("is_map_earned", "The map beat the share of wins on later sessions.", null=_BIN),
         text("map_json", "Knots of the map.", null=f"{_BIN}, or there are too few outcomes"),
     )

@@ -1,15 +1,14 @@
-"""Calibrations as rows of the table `calibration`, and the maps that have earned their use."""
+"""Calibrations as rows of the table `calibration`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from typing import Any, Final
 
 import orjson
 import polars as pl
 
-from engine.learning.calibration import BeliefMap, Calibration
+from engine.learning.calibration import Calibration
 from engine.rules import Rules
-from engine.units import Side
 
 CALIBRATION_COLUMNS: Final[dict[str, pl.DataType]] = {
     "symbol": pl.String(),
@@ -56,19 +55,6 @@ def calibration_rows(
         bins = each.bins.with_row_index("bin", offset=1).to_dicts()
         rows += [{**of_side, **row} for row in bins]
     return pl.DataFrame(rows, schema=CALIBRATION_COLUMNS, orient="row")
-
-
-def earned_maps(rows: pl.DataFrame) -> Mapping[tuple[str, Side], BeliefMap]:
-    """By template and side the maps that a decision may use; the others keep the stated prior."""
-    earned = rows.filter(pl.col("is_map_earned"), bin=0)
-    return {
-        (row["template"], Side(row["side"])): _map_of(row["map_json"]) for row in earned.to_dicts()
-    }
-
-
-def _map_of(text: str) -> BeliefMap:
-    content = orjson.loads(text)
-    return BeliefMap(beliefs=tuple(content["beliefs"]), p_win=tuple(content["p_win"]))
 
 
 def _whole(each: Calibration) -> dict[str, Any]:

@@ -11,9 +11,8 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from engine.beliefs import streams
-from engine.outcomes import ExitKind
-from engine.rules import ConstraintRules, Rules, ScoreRules
+from engine.learning.believed import believed_outcomes
+from engine.rules import Rules, ScoreRules
 
 PEER_COLUMNS: Final[dict[str, pl.DataType]] = {
     "session_date": pl.Date(),
@@ -41,40 +40,13 @@ class Basis(StrEnum):
 
 
 def peers(market: pl.DataFrame, outcomes: pl.DataFrame, rules: Rules) -> pl.DataFrame:
-    """`PEER_COLUMNS` of the outcomes of sessions that are over.
-
-    `market` holds the beliefs and the regime of the outcomes' bars. An outcome without a result, of
-    an unknown belief, or behind a stop that only stands in for the template's own, is none.
-    """
-    constraints = {constraint.id: constraint for constraint in rules.beliefs.constraints}
-    believed = pl.concat(
-        _believed(market, block.id, constraints[block.constraint])
-        for block in rules.strategies.templates
-    )
-    over = outcomes.filter(
-        pl.col("exit_kind") != ExitKind.NO_DATA.value, ~pl.col("is_fallback_stop")
-    )
-    paired = over.join(believed, on=["symbol", "closes_at", "template", "side"])
-    return paired.select(
+    """`PEER_COLUMNS` of the outcomes of sessions that are over, as `believed_outcomes` has them."""
+    return believed_outcomes(market, outcomes, rules).select(
         "session_date",
         "template",
         "regime",
         "belief",
         net_r=pl.col("ticks_net") / pl.col("stop_ticks"),
-    )
-
-
-def _believed(market: pl.DataFrame, template: str, constraint: ConstraintRules) -> pl.DataFrame:
-    return pl.concat(
-        market.select(
-            "symbol",
-            "closes_at",
-            "regime",
-            template=pl.lit(template),
-            side=pl.lit(int(side), pl.Int8),
-            belief=pl.col(f"{prefix}_effective"),
-        ).drop_nulls("belief")
-        for prefix, side in streams(constraint)
     )
 
 

@@ -1,40 +1,40 @@
-"""Calibrations as they are stored: what was earned is read back, what was not is not used."""
+"""Calibrations as they are stored: every number of them, and whether a map was earned."""
 
+import json
 from datetime import date
 
-import numpy as np
+import polars as pl
 from replay_market import RULES
 from test_calibration import calibrated, flat, forecasts, rising
 
 from contracts.schemas import columns_of, validate
-from engine.learning.calibration_table import (
-    CALIBRATION_COLUMNS,
-    calibration_rows,
-    earned_maps,
-)
-from engine.units import Side
+from engine.learning.calibration_table import CALIBRATION_COLUMNS, calibration_rows
 
 NIGHT = date(2025, 6, 2)
 
 
-def test_an_earned_map_is_read_back_as_it_was() -> None:
+def test_an_earned_map_is_stored_with_its_knots() -> None:
     found = calibrated(forecasts(1, rising, sessions=120))
 
     rows = calibration_rows([found], NIGHT, RULES)
 
+    whole = rows.row(by_predicate=pl.col("bin") == 0, named=True)
     assert validate("calibration", rows).equals(rows)
-    assert earned_maps(rows) == {("K1", Side.LONG): found.belief_map}
-    beliefs = np.array([0.3, 0.5])
-    assert (np.diff(earned_maps(rows)["K1", Side.LONG].at(beliefs)) > 0).all()
+    assert found.belief_map is not None
+    assert whole["is_map_earned"]
+    assert json.loads(whole["map_json"]) == {
+        "beliefs": list(found.belief_map.beliefs),
+        "p_win": list(found.belief_map.p_win),
+    }
 
 
-def test_a_map_that_was_not_earned_is_kept_and_not_used() -> None:
+def test_a_map_that_was_not_earned_is_kept_and_marked_so() -> None:
     found = calibrated(forecasts(1, flat, sessions=120))
 
-    rows = calibration_rows([found], NIGHT, RULES)
+    whole = calibration_rows([found], NIGHT, RULES).row(by_predicate=pl.col("bin") == 0, named=True)
 
-    assert rows.filter(bin=0)["map_json"][0] is not None
-    assert earned_maps(rows) == {}
+    assert whole["map_json"] is not None
+    assert not whole["is_map_earned"]
 
 
 def test_the_bins_are_the_reliability_table() -> None:
