@@ -23,6 +23,7 @@ from engine.learning.variants import Variant, variants
 from engine.market import market_frame
 from engine.rules import Rules
 from pipelines.replay import ReplaySettings, replay
+from pipelines.storage.atomic import write_atomically
 from pipelines.stored_bars import StoredBars, stored_bars
 from pipelines.wiring import Wiring
 
@@ -201,12 +202,10 @@ def _folder(wiring: Wiring) -> Path:
 
 
 def _keep(wiring: Wiring, done: Evolution) -> None:
-    folder = _folder(wiring)
-    folder.mkdir(parents=True, exist_ok=True)
     content = asdict(done) | {"through": done.through.isoformat()}
-    aside = folder / f"{done.through}.json.new"
-    aside.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
-    aside.replace(folder / f"{done.through}.json")
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    path = _folder(wiring) / f"{done.through}.json"
+    write_atomically(path, text.encode(), wiring.home.aside)
 
 
 def _read(path: Path) -> Evolution:

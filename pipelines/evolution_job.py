@@ -1,13 +1,10 @@
 """The weekly search as a Dagster job; `credence evolve` is the same by hand."""
 
-from typing import Final
-
 import dagster as dg
 
 from pipelines.evolution import evolve, shadowed
+from pipelines.schedules import NEW_YORK
 from pipelines.wiring import Wiring
-
-NEW_YORK: Final = "America/New_York"
 
 
 @dg.op(

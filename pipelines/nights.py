@@ -3,7 +3,6 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -12,9 +11,8 @@ from engine.desk import SessionClosed, fact_of
 from engine.journal import Kind
 from pipelines.jobs import market_day, nightly
 from pipelines.journal_store import JournalReader
+from pipelines.schedules import NEW_YORK
 from pipelines.wiring import Wiring
-
-NEW_YORK: Final = "America/New_York"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

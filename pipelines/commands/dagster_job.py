@@ -17,9 +17,6 @@ POLL_SECONDS: Final = 0.2
 PAGE_EVENTS: Final = 500
 LINE_LETTERS: Final = 60
 
-RANGE_FIRST: Final = "dagster/asset_partition_range_start"
-RANGE_LAST: Final = "dagster/asset_partition_range_end"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ran:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from engine.errors import SettingsError, SourceError
-from pipelines.commands.dagster_job import RANGE_FIRST, RANGE_LAST, Ran, run_job
+from pipelines.commands.dagster_job import Ran, run_job
 from pipelines.commands.demo_page import tell
 from pipelines.commands.exits import Exit
 from pipelines.commands.screen import Screen
@@ -33,6 +33,8 @@ def run_demo(source: str, sessions: int, home: Path, *, screen: Screen) -> int:
     chosen = _sessions_of(wiring, sessions)
     first, last = (str(chosen[index].session_date) for index in (0, -1))
     screen.say(f"[bold]Credence demo[/] · {source} · {len(chosen)} sessions {first} to {last}")
+    from pipelines.schedules import RANGE_FIRST, RANGE_LAST
+
     whole = {RANGE_FIRST: first, RANGE_LAST: last}
     ran = [
         run_job(wiring, screen, "market_day", tags=whole),

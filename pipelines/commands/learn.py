@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from contracts.calendar import sessions_between
 from engine.errors import InputRefused
-from pipelines.commands.dagster_job import RANGE_FIRST, RANGE_LAST, run_job
+from pipelines.commands.dagster_job import run_job
 from pipelines.commands.exits import Exit
 from pipelines.commands.screen import Screen
+from pipelines.schedules import RANGE_FIRST, RANGE_LAST
 from pipelines.wiring import Wiring
 
 TRUST: Final = (

@@ -9,12 +9,13 @@ from command_line import copied, credence
 
 from engine.desk import Mode
 from engine.errors import MissingContext
-from pipelines.commands.dagster_job import RANGE_FIRST, RANGE_LAST, run_job
+from pipelines.commands.dagster_job import run_job
 from pipelines.commands.exits import Exit
 from pipelines.commands.screen import Screen
 from pipelines.journal_store import JournalReader
 from pipelines.replay import ReplaySettings, replay
 from pipelines.replay_learning import ReplayNights
+from pipelines.schedules import RANGE_FIRST, RANGE_LAST
 from pipelines.settings import load_settings
 from pipelines.wiring import Wiring
 
