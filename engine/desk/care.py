@@ -18,6 +18,7 @@ from engine.kill import (
 from engine.orders import OrderState
 from engine.reconciliation import Finding, FindingKind
 from engine.supervisor import (
+    Order,
     overdue_entries,
     protection,
     unacknowledged,
@@ -148,8 +149,8 @@ def close_trade(turn: Turn, kind: ExitKind) -> None:
 
 def _bring_flat(turn: Turn) -> None:
     """Flatten what is exposed; after a kill have the broker confirm it; ask again, in bounds."""
-    if turn.state.is_exposed and not _is_flattening(turn):
-        turn.flatten()
+    if turn.state.is_exposed:
+        _flatten(turn)
     kill = turn.state.kill
     if not kill.is_killed or kill.is_flat_verified:
         return
@@ -164,10 +165,24 @@ def _again(turn: Turn) -> timedelta:
     return timedelta(seconds=turn.rules.execution.flatten_verify_seconds)
 
 
-def _is_flattening(turn: Turn) -> bool:
-    """Whether a flattening was asked for so recently that its answer may still be on its way."""
-    asked = (order.sent_at for order in turn.state.orders.all if order.leg is Leg.FLATTEN)
-    return any(turn.at - at < _again(turn) for at in asked)
+def _flatten(turn: Turn) -> None:
+    """Flatten; again only when every flattening before is known to be over, or two may fill."""
+    sent = [order for order in turn.state.orders.all if order.leg is Leg.FLATTEN]
+    if any(turn.at - order.sent_at < _again(turn) for order in sent):
+        return
+    if any(_may_still_fill(turn.state, order) for order in sent):
+        turn.ask("flattening unanswered")
+    else:
+        turn.flatten()
+
+
+def _may_still_fill(state: DeskState, order: Order) -> bool:
+    """Whether an order may change the position yet; a reconciliation ends one that has gone."""
+    if order.state is not OrderState.FILLED:
+        return order.is_live
+    told = sum(fill.quantity for fill in state.ledger.fills_of((order.ref,)))
+    is_settled = state.reconciled_at is not None and state.reconciled_at > order.changed_at
+    return told < order.quantity and not is_settled
 
 
 def verify_flat(turn: Turn, *, is_flat: bool) -> None:
@@ -177,8 +192,8 @@ def verify_flat(turn: Turn, *, is_flat: bool) -> None:
         return
     if is_flat and not turn.state.is_exposed:
         turn.note(FlatVerified(at=turn.at))
-    elif not is_flat and not _is_flattening(turn):
-        turn.flatten()
+    elif not is_flat:
+        _flatten(turn)
 
 
 def repair(turn: Turn, found: Finding) -> None:

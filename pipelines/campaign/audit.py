@@ -9,7 +9,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from engine.broker import ExecutionReported, Leg
+from engine.broker import BrokerSnapshot, ExecutionReported, Leg
 from engine.rules import Rules
 from engine.units import OrderRef
 
@@ -42,6 +42,11 @@ class Books:
 def is_ours(ref: OrderRef) -> bool:
     """Whether a ref is written as the desk writes them."""
     return ref.count("/") == OUR_REF_PARTS - 1
+
+
+def held_lots(truth: BrokerSnapshot) -> int:
+    """Contracts held on the account, whoever put them there; short is negative."""
+    return sum(position.quantity for position in truth.positions)
 
 
 def trips_of(executions: Iterable[ExecutionReported], rules: Rules) -> list[Trip]:

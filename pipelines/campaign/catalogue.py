@@ -187,8 +187,14 @@ MUTATIONS: Final = (
     _bug(
         "kill without flattening",
         "engine/desk/care.py",
-        "    if turn.state.is_exposed and not _is_flattening(turn):\n        turn.flatten()",
-        "    _ = _is_flattening(turn)",
+        "    if turn.state.is_exposed:\n        _flatten(turn)",
+        "    _ = _flatten",
+    ),
+    _bug(
+        "flatten again without asking",
+        "engine/desk/care.py",
+        "    if any(_may_still_fill(turn.state, order) for order in sent):",
+        "    if any(_may_still_fill(turn.state, order) for order in ()):",
     ),
     _bug(
         "call a killed desk flat without asking",

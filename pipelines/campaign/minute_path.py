@@ -7,7 +7,9 @@ from typing import Final
 
 from engine.exchange import PriceBar
 from engine.market import MarketRow
-from pipelines.campaign.invariants import TICK_SECONDS
+
+TICK_SECONDS: Final = 5
+"""How finely simulated time passes while anything is open, and how often the clock is looked at."""
 
 PART: Final = timedelta(seconds=TICK_SECONDS)
 PARTS: Final = 12

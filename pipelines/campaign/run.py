@@ -13,23 +13,17 @@ from engine.desk import ClockTicked, Input, OperatorVerb, SessionClosed
 from engine.exchange import Exchange, PriceBar, exchange_settings
 from engine.journal import Head
 from engine.market import MarketRow
-from pipelines.campaign.audit import Trip, books_of, is_ours, trips_of
+from pipelines.campaign.audit import Trip, books_of, held_lots, is_ours, trips_of
 from pipelines.campaign.case import Case
-from pipelines.campaign.invariants import (
-    DAY_LAWS,
-    ENTRY_LAWS,
-    TICK_SECONDS,
-    WORLD_LAWS,
-    DaySeen,
-    EntryAsked,
-    WorldSeen,
-    is_covered,
-)
-from pipelines.campaign.minute_path import PART, parts_after, parts_of
+from pipelines.campaign.day_laws import DAY_LAWS, DaySeen
+from pipelines.campaign.entry_laws import ENTRY_LAWS, EntryAsked
+from pipelines.campaign.law import LawBroken, judge
+from pipelines.campaign.minute_path import PART, TICK_SECONDS, parts_after, parts_of
 from pipelines.campaign.stage import Stage, sessions_of
-from pipelines.campaign.struck import LawBroken, Struck, StruckDesk
+from pipelines.campaign.struck import Struck, StruckDesk
 from pipelines.campaign.troubles import Trouble, storm_of
 from pipelines.campaign.weather import Weather, command
+from pipelines.campaign.world_laws import WORLD_LAWS, WorldSeen, is_covered
 from pipelines.replay_sessions import PlayedSession
 
 SETTLING: Final = timedelta(minutes=5)
@@ -84,15 +78,6 @@ def play(case: Case, stage: Stage) -> Outcome:
     return outcome
 
 
-class JudgedDesk(StruckDesk):
-    """A struck desk whose entries are judged by its run."""
-
-    run: "_Run"
-
-    def judge_entry(self, bracket: PlaceBracket) -> None:
-        self.run.judge_entry(bracket)
-
-
 class _Run:
     """The play of one case: desk, exchange, disk and books of its own."""
 
@@ -111,10 +96,13 @@ class _Run:
         self.equity_usd = dice.choice(EQUITIES_USD)
         settings = exchange_settings(self.rules, self.equity_usd, bar_seconds=TICK_SECONDS)
         self.exchange = Exchange(settings, seed=case.seed, faults=self.storm.plan)
-        self.desk = JudgedDesk(
-            self.rules, self.exchange, self.storm, self.sessions[0].opened.opens_at
+        self.desk = StruckDesk(
+            self.rules,
+            self.exchange,
+            self.storm,
+            self.sessions[0].opened.opens_at,
+            judge_entry=self._judge_entry,
         )
-        self.desk.run = self
         self.weather = Weather(self.storm, self.exchange, self.desk.strikes)
         self.number, self.minute, self.trades = case.first, 0, 0
         self.trips: dict[date, list[Trip]] = {}
@@ -235,7 +223,7 @@ class _Run:
             self.naked_since = self.late_since = None
             return
         truth = self.exchange.truth(now)
-        held = sum(position.quantity for position in truth.positions)
+        held = held_lots(truth)
         self._notice_others(truth)
         can_hear = (
             self.down_until is None
@@ -262,10 +250,7 @@ class _Run:
             foreign_lots=self.foreign_lots,
             rules=self.rules,
         )
-        for name, law in WORLD_LAWS.items():
-            text = law(seen)
-            if text is not None:
-                raise LawBroken(name, text, now)
+        judge(WORLD_LAWS, seen, now)
 
     def _notice_others(self, truth: BrokerSnapshot) -> None:
         """Another hand's trades make cash and limits theirs too; they are not judged any more."""
@@ -273,7 +258,7 @@ class _Run:
         self.is_tainted = self.is_tainted or lots > 0
         self.foreign_lots = max(self.foreign_lots, lots)
 
-    def judge_entry(self, bracket: PlaceBracket) -> None:
+    def _judge_entry(self, bracket: PlaceBracket) -> None:
         """Every law of an entry, with the auditor's own books."""
         desk, now = self.desk, self.desk.now
         truth = self.exchange.truth(now)
@@ -294,10 +279,7 @@ class _Run:
             clock_slack=abs(desk.clock(now) - now) + PART,
             rules=self.rules,
         )
-        for name, law in ENTRY_LAWS.items():
-            text = law(asked)
-            if text is not None:
-                raise LawBroken(name, text, now)
+        judge(ENTRY_LAWS, asked, now)
 
     def _settle_day(self, row: MarketRow) -> None:
         """No more faults: the desk hears, asks and flattens until all is told, and closes."""
@@ -353,9 +335,6 @@ class _Run:
             previous=self.previous,
             rules=self.rules,
         )
-        for name, law in DAY_LAWS.items():
-            text = law(seen)
-            if text is not None:
-                raise LawBroken(name, text, now)
+        judge(DAY_LAWS, seen, now)
         if desk.disk:
             self.previous = Head(desk.disk[-1].seq, desk.disk[-1].hash)

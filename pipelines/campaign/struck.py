@@ -4,8 +4,8 @@ The process dies before a commit, after it, or after a send; the disk refuses a 
 is the journal, and a new process folds it, compares with the broker and catches up with the bars.
 """
 
-from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from random import Random
@@ -41,21 +41,15 @@ from engine.journal import REPLAY_CODE, Chain, Event, Kind, Stamp
 from engine.market import MarketRow
 from engine.rules import Rules
 from engine.units import OrderRef
-from pipelines.campaign.invariants import STEP_LAWS, StepSeen, differences
+from pipelines.campaign.day_laws import differences
+from pipelines.campaign.law import LawBroken, judge
+from pipelines.campaign.step_laws import STEP_LAWS, StepSeen
 from pipelines.campaign.troubles import Storm, Trouble
-from pipelines.shadow import COMMANDS_MAX, ShadowDesk, refs_of
+from pipelines.shadow import ShadowDesk, refs_of
 
 CATCHING_UP: Final = "bars that were missed are being caught up"
 IDLE_SHARE: Final = 0.01
 """How often, beside a step that sends, a step that sends nothing is struck."""
-
-
-class LawBroken(CredenceError):
-    """A law of the campaign does not hold."""
-
-    def __init__(self, law: str, text: str, at: datetime) -> None:
-        super().__init__(f"{law} at {at:%Y-%m-%d %H:%M:%S}: {text}")
-        self.law, self.text, self.at = law, text, at
 
 
 class Struck(CredenceError):
@@ -69,7 +63,15 @@ class Struck(CredenceError):
 class StruckDesk(ShadowDesk):
     """The real desk under a storm; `disk` is what survives it, `now` the market's time."""
 
-    def __init__(self, rules: Rules, exchange: Exchange, storm: Storm, at: datetime) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        exchange: Exchange,
+        storm: Storm,
+        at: datetime,
+        *,
+        judge_entry: Callable[[PlaceBracket], None],
+    ) -> None:
         super().__init__(Desk(rules), EMPTY, exchange)
         self.rules = rules
         self.storm = storm
@@ -78,7 +80,9 @@ class StruckDesk(ShadowDesk):
         self.sent_refs: Counter[OrderRef] = Counter()
         self.flattened_at: datetime | None = None
         self.known_since: datetime | None = None
+        self.unanswered_at: datetime | None = None
         self.strikes: Counter[str] = Counter()
+        self._judge_entry = judge_entry
         self._chain = Chain()
         self._stamp: Stamp | None = None
         self._folded, self._folded_events = EMPTY, 0
@@ -94,7 +98,7 @@ class StruckDesk(ShadowDesk):
         """Stamp what follows with a session's date."""
         self._stamp = Stamp(opened.session_date, self.rules.contracts_hash, REPLAY_CODE)
 
-    def hear(self, reports: Iterable[Input]) -> None:
+    def hear(self, reports: Iterable[BrokerReport]) -> None:
         """What the broker says now, by its own clock."""
         self.deliver([self._by_its_clock(report) for report in reports])
 
@@ -110,10 +114,8 @@ class StruckDesk(ShadowDesk):
         """The broker's time at an instant."""
         return at + self._skew if self._is_skewed else at
 
-    def _by_its_clock(self, report: Input) -> Input:
-        if not self._is_skewed or isinstance(report, BarClosed):
-            return report
-        return replace(report, at=report.at + self._skew)
+    def _by_its_clock(self, report: BrokerReport | CommandFailed) -> BrokerReport | CommandFailed:
+        return replace(report, at=self.clock(report.at)) if self._is_skewed else report
 
     # ── One step ────────────────────────────────────────────────────────────────────────────────
 
@@ -133,10 +135,7 @@ class StruckDesk(ShadowDesk):
         if events and not (len(events) == 2 and not is_sending and events[1].kind == Kind.DECISION):
             self._note_position()
             seen = StepSeen(before, happened, self.state, events, self.rules)
-            for name, law in STEP_LAWS.items():
-                text = law(seen)
-                if text is not None:
-                    raise LawBroken(name, text, self.now)
+            judge(STEP_LAWS, seen, self.now)
         if is_sending:
             self._maybe_strike("after the commit", is_sending=True)
         return commands
@@ -159,24 +158,7 @@ class StruckDesk(ShadowDesk):
 
     # ── Commands ────────────────────────────────────────────────────────────────────────────────
 
-    def _settle(self, commands: Sequence[Command], happened: Input) -> None:
-        """Send, hear the answers at once, send what they call for; at the market's time."""
-        waiting = deque(commands)
-        sent = 0
-        while waiting:
-            command = waiting.popleft()
-            sent += 1
-            if sent > COMMANDS_MAX:
-                raise HaltDesk(
-                    f"{type(happened).__name__} led to more than {COMMANDS_MAX} commands"
-                )
-            self.about_to_send(command)
-            answers = self.submit(command, self.now)
-            self._maybe_strike("after the send", is_sending=True)
-            for answer in answers:
-                waiting.extend(self._step(self._by_its_clock(answer)))
-
-    def about_to_send(self, command: Command) -> None:
+    def _about_to_send(self, command: Command) -> None:
         """The write-ahead: an intent on disk, not sent before, is what allows a send."""
         try:
             self._unsent.remove(command)
@@ -187,25 +169,22 @@ class StruckDesk(ShadowDesk):
         if isinstance(command, FlattenPosition):
             self.flattened_at = self.now
         if isinstance(command, PlaceBracket):
-            self.judge_entry(command)
+            self._judge_entry(command)
 
-    def judge_entry(self, bracket: PlaceBracket) -> None:
-        """For whoever keeps the books beside this desk."""
+    def submit(self, command: Command, _at: datetime) -> list[BrokerReport | CommandFailed]:
+        """As a shadow desk does, but at the market's time and answered by the broker's.
 
-    def submit(self, command: Command, at: datetime) -> list[BrokerReport | CommandFailed]:
-        """As a shadow desk does, but that the broker's whole truth may come twice.
-
-        The failure of a query is remembered as an answer owed.
+        Its whole truth may come twice. The failure of a query is remembered as an answer owed.
         """
-        answers = super().submit(command, at)
+        self._about_to_send(command)
+        answers = super().submit(command, self.now)
         rate = 0.0 if self.is_spared else self.storm.rates.get(Trouble.DUPLICATED, 0.0)
         if rate and self._dice.random() < rate:
             answers += [answer for answer in answers if isinstance(answer, BrokerSnapshot)]
         if any(isinstance(answer, CommandFailed) for answer in answers):
-            self.unanswered_at = at
-        return answers
-
-    unanswered_at: datetime | None = None
+            self.unanswered_at = self.now
+        self._maybe_strike("after the send", is_sending=True)
+        return [self._by_its_clock(answer) for answer in answers]
 
     # ── Strikes and recovery ────────────────────────────────────────────────────────────────────
 
@@ -251,9 +230,8 @@ class StruckDesk(ShadowDesk):
         reconciled_at = self.state.reconciled_at
         if reconciled_at is None or reconciled_at < min(at, self.now):
             raise Struck(10)
-        for (
-            row
-        ) in missed:  # All since the open, as the broker tells them: most were decided before.
+        # All since the open, as the broker tells them: most were decided before.
+        for row in missed:
             self.decide(row)
         self.hear(told)
         self.deliver((FeedReported(at=at, state=FeedState.LIVE),))

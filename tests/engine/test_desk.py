@@ -83,6 +83,10 @@ def kinds_of(commands: list[Any]) -> list[str]:
     return [type(command).__name__ for command in commands]
 
 
+def flattenings(commands: list[Any]) -> list[str]:
+    return [command.ref for command in commands if isinstance(command, FlattenPosition)]
+
+
 def kill_cause(stage: Stage) -> KillCause | None:
     return stage.state.kill.cause if stage.state.kill.is_killed else None
 
@@ -374,16 +378,35 @@ def test_a_bar_that_asks_for_the_exit_flattens_and_names_it(stage, bar, kind):
     assert stage.state.position == 0
 
 
-def test_a_closing_trade_is_not_flattened_twice_at_once_but_again_when_nothing_is_heard(stage):
-    stage.hold()
+def test_a_flattening_nothing_is_heard_of_is_asked_about_and_sent_again_once_it_is_gone(stage):
+    bracket = stage.hold()
 
     first = stage.tell(row(45, f1_long=0.2))
     at_once = stage.tick(46.1)
     later = stage.tick(46.2)
+    stop = working(bracket.stop_ref, Side.SHORT, bracket.stop_ticks, OrderKind.STOP_MARKET)
+    absent = snapshot(46.25, position=1, working=[stop])
+    told_absent = stage.tell(absent)
+    at_last = stage.tick(46.5)
 
-    refs = [command.ref for command in [*first, *later] if isinstance(command, FlattenPosition)]
-    assert refs == ["2024-03-05/MES-1511/flatten", "2024-03-05/MES-1511/flatten-2"]
-    assert "FlattenPosition" not in kinds_of(at_once)
+    assert flattenings([*first, *at_once, *later]) == ["2024-03-05/MES-1511/flatten"]
+    assert "QueryBroker" in kinds_of([*at_once, *later])
+    assert flattenings([*told_absent, *at_last]) == ["2024-03-05/MES-1511/flatten-2"]
+
+
+def test_a_flattening_that_works_at_the_broker_is_never_sent_beside_another(stage):
+    stage.hold()
+    [flatten] = flattenings(stage.tell(row(45, f1_long=0.2)))
+
+    works = working(flatten, Side.SHORT, 0, OrderKind.MARKET)
+
+    asked = []
+    for minute in (46.2, 46.5, 46.8):
+        asked += stage.tick(minute)
+        asked += stage.tell(snapshot(minute + 0.01, position=1, working=[works]))
+
+    assert flattenings(asked) == []
+    assert kinds_of(asked).count("QueryBroker") == 3
 
 
 def test_a_person_closes_the_trade_without_a_kill(stage):
@@ -465,11 +488,25 @@ def test_a_killed_desk_that_is_not_seen_flat_flattens_and_alerts_again_and_again
     stage.hold()
     stage.tell(person(OperatorVerb.KILL, 45))
 
+    asked = []
+    for minute in (45.2, 45.4, 45.6):
+        asked += stage.tick(minute)
+        asked += stage.tell(snapshot(minute + 0.05, position=1))
+
+    assert len(set(flattenings(asked))) == len(flattenings(asked)) == 3
+    assert len(stage.facts("AlertRaised")) == 3
+
+
+def test_a_killed_desk_that_gets_no_answer_asks_and_alerts_and_sends_no_second_flattening(stage):
+    stage.hold()
+    first = stage.tell(person(OperatorVerb.KILL, 45))
+
     asked = [command for minute in (45.2, 45.4, 45.6) for command in stage.tick(minute)]
 
-    assert kinds_of(asked).count("FlattenPosition") == 3
+    assert len(flattenings(first)) == 1
+    assert flattenings(asked) == []
+    assert kinds_of(asked).count("QueryBroker") == 3
     assert len(stage.facts("AlertRaised")) == 3
-    assert len({c.ref for c in asked if isinstance(c, FlattenPosition)}) == 3
 
 
 # ── Kill triggers ───────────────────────────────────────────────────────────────────────────────
