@@ -82,6 +82,18 @@ def usd(amount: Decimal) -> str:
     return f"-${-amount:,.2f}" if amount < 0 else f"${amount:,.2f}"
 
 
+def result(net_usd: Decimal) -> str:
+    """What a trade came to: `"made $12.51"`, `"lost $8.00"`, or `"came out even"`."""
+    if net_usd == 0:
+        return "came out even"
+    return f"{'made' if net_usd > 0 else 'lost'} {usd(abs(net_usd))}"
+
+
+def times(count: int, noun: str, plural: str = "") -> str:
+    """`"1 order"`, `"2 orders"`."""
+    return f"{count} {noun if count == 1 else plural or f'{noun}s'}"
+
+
 def counterfactual(needs: Sequence[str]) -> str:
     """The smallest change that would have been an entry: one need, or honestly more than one."""
     joined = AND.join(needs)

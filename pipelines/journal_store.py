@@ -29,10 +29,11 @@ from engine.journal import (
     row_of,
     verify,
 )
-from pipelines.journal_table import SCHEMA, Survives, insert
+from pipelines.journal_table import ACTS, SCHEMA, Survives, insert
 
 _LAST_SEQ: Final = 2**62
 _COLUMNS: Final = ", ".join(Event._fields)
+_EVERY_MINUTE: Final = frozenset({Kind.BAR, Kind.DECISION})
 _BUSY_MILLISECONDS: Final = 5_000
 
 
@@ -55,7 +56,7 @@ class JournalWriter:
         self._connection = sqlite3.connect(path, isolation_level=None)
         for pragma in (f"busy_timeout={_BUSY_MILLISECONDS}", *survives.value):
             self._connection.execute(f"pragma {pragma}")
-        self._connection.executescript(SCHEMA.format(genesis=START.hash))
+        self._connection.executescript(SCHEMA.format(genesis=START.hash, acts=ACTS))
         self._stamps: dict[Stamp, int] = {}
         self._is_one_transaction = survives is Survives.NOTHING
         self._chain = Chain(_checked_head(self._connection, path))
@@ -210,9 +211,8 @@ class JournalReader:
             if session_date is not None:
                 from_seq, last = _range_of(connection, session_date)
                 first = max(first, from_seq)
-            chosen = f"and kind in ({', '.join('?' * len(kinds))})" if kinds else ""
-            query = f"select {_COLUMNS} from events where seq between ? and ? {chosen} order by seq"  # noqa: S608
-            for row in connection.execute(query, (first, last, *(kind.value for kind in kinds))):
+            parameters = (first, last, *(kind.value for kind in kinds))
+            for row in connection.execute(_query_of(kinds), parameters):
                 yield Event._make(row)
 
     def sessions(self) -> list[date]:
@@ -224,6 +224,13 @@ class JournalReader:
     def verify(self) -> Verified | Broken:
         """Follow the whole chain to the head that the writer left."""
         return verify(self.events(), end=self.head())
+
+
+def _query_of(kinds: Sequence[Kind]) -> str:
+    """Wants the first and last number, and the kinds; a few kinds are not sought among all bars."""
+    chosen = f"and kind in ({', '.join('?' * len(kinds))})" if kinds else ""
+    acts = f"and {ACTS}" if kinds and _EVERY_MINUTE.isdisjoint(kinds) else ""
+    return f"select {_COLUMNS} from events where seq between ? and ? {chosen} {acts} order by seq"  # noqa: S608
 
 
 def _range_of(connection: sqlite3.Connection, session_date: date) -> tuple[int, int]:

@@ -13,6 +13,9 @@ from typing import Final
 
 from engine.journal import Row
 
+ACTS: Final = "kind not in ('bar', 'decision')"
+"""What the index `entries_acts` holds; SQLite uses it for a query that says so in these words."""
+
 SCHEMA: Final = """
 create table if not exists stamps (
   id integer primary key,
@@ -33,7 +36,7 @@ create table if not exists entries (
   hash text not null
 );
 create index if not exists entries_acts on entries (kind, seq)
-  where kind not in ('bar', 'decision');
+  where {acts};
 create table if not exists head (one integer primary key check (one = 1), seq integer, hash text);
 create trigger if not exists entries_never_change before update on entries
   begin select raise (abort, 'the journal is append-only'); end;
@@ -47,7 +50,7 @@ create view if not exists events as
          e.hash
   from entries e join stamps s on s.id = e.stamp;
 """
-"""Wants `genesis`, the hash before the first event."""
+"""Wants `genesis`, the hash before the first event, and `acts`, which is `ACTS`."""
 
 _BLOCKS: Final = (64, 8, 1)
 """How many events one statement takes, the largest that are left first."""

@@ -11,7 +11,7 @@ from assets.report.model import SessionMaterial
 from engine.decision import Action
 from engine.journal import GENESIS, Verified
 from engine.ladder import Reason
-from engine.wording import PHRASES, side_name, usd
+from engine.wording import PHRASES, result, side_name
 
 _NONE: Final = Decimal(0)
 
@@ -29,7 +29,7 @@ def headline(told: SessionMaterial) -> str:
     if decided.is_empty():
         return "No bar was decided on."
     counted = reasons(told)
-    entries = decided.height - _others(decided)
+    entries = _entries(decided)
     if told.trades.is_empty():
         why = _why_not(counted, decided.height)
         return f"{_entered(entries)}: {why}." if entries else f"No trade: {why}."
@@ -39,8 +39,8 @@ def headline(told: SessionMaterial) -> str:
     return f"{_list(parts)}.{rest}"
 
 
-def _others(decided: pl.DataFrame) -> int:
-    return int((decided["action"] != Action.ENTER.value).sum())
+def _entries(decided: pl.DataFrame) -> int:
+    return int((decided["action"] == Action.ENTER.value).sum())
 
 
 def _entered(entries: int) -> str:
@@ -62,9 +62,8 @@ def _phrase(reason: str) -> str:
 def _trade(row: Mapping[str, Any]) -> str:
     """`"K1 long made $12.51 (earned win)"`."""
     name = f"{row['template'] or 'Somebody'} {side_name(row['side'])}"
-    result = f"{'made' if row['net_usd'] > 0 else 'lost'} {usd(abs(row['net_usd']))}"
     cause = f" ({row['cause_name']})" if row["cause_name"] else ""
-    return f"{name} {result}{cause}"
+    return f"{name} {result(row['net_usd'])}{cause}"
 
 
 def _list(parts: list[str]) -> str:
@@ -100,7 +99,7 @@ def _decided(told: SessionMaterial) -> dict[str, Any]:
     decided, counted = told.rows["decisions"], reasons(told)
     return {
         "bars": decided.height,
-        "entries": decided.height - _others(decided),
+        "entries": _entries(decided),
         "reason_most_often": counted["reason"][0] if counted.height else None,
         "setups_refused": told.refused["setups"].sum(),
         "refused_r": told.refused["net_r"].sum(),

@@ -28,7 +28,7 @@ from engine.desk.facts import (
 from engine.journal import Broken
 from engine.kill import KillChanged, KillState
 from engine.learning.attribution import Cause
-from engine.wording import clock_at
+from engine.wording import clock_at, times
 
 
 class Gravity(IntEnum):
@@ -254,8 +254,3 @@ def _wants(row: Mapping[str, Any], told: SessionMaterial) -> str:
     if row["shadow_wins"] < needed:
         return f"{row['shadow_wins']} of {needed} shadow wins in a row"
     return "its shadow trades won, but the results it was closed for still stand"
-
-
-def times(count: int, noun: str, plural: str = "") -> str:
-    """`"1 order"`, `"2 orders"`."""
-    return f"{count} {noun if count == 1 else plural or f'{noun}s'}"

@@ -19,7 +19,6 @@ from engine.rules import Rules
 
 WIDTH: Final = 900
 _FRAME: Final = re.compile(r'^<svg([^>]*?) width="[\d.]+" height="[\d.]+"')
-_ZONE: Final = "America/New_York"
 
 Rows = Sequence[Mapping[str, Any]]
 Panel = Any
@@ -76,15 +75,15 @@ def session_rows(frame: pl.DataFrame, trades: pl.DataFrame, rules: Rules) -> Map
         for side in ("long", "short")
     ]
     bars = frame.select(
-        _local("closes_at").alias("time"),
+        _local("closes_at", rules).alias("time"),
         "dvs",
         *strongest,
         close=pl.col("close_ticks") * points,
         vwap=pl.col("vwap_ticks") * points,
     )
     held = trades.select(
-        _local("opened_at").alias("time"),
-        _local("closed_at").alias("until"),
+        _local("opened_at", rules).alias("time"),
+        _local("closed_at", rules).alias("until"),
         "side",
         entry=pl.col("entry_ticks") * points,
         exit=pl.col("exit_ticks") * points,
@@ -95,9 +94,10 @@ def session_rows(frame: pl.DataFrame, trades: pl.DataFrame, rules: Rules) -> Map
     return {"bars": bars.to_dicts(), "trades": held.to_dicts()}
 
 
-def _local(name: str) -> pl.Expr:
-    """An instant as New York wall-clock text without a zone, which is what a time axis shows."""
-    return pl.col(name).dt.convert_time_zone(_ZONE).dt.strftime("%Y-%m-%dT%H:%M:%S")
+def _local(name: str, rules: Rules) -> pl.Expr:
+    """An instant as local wall-clock text without a zone, which is what a time axis shows."""
+    zone = rules.session.timezone
+    return pl.col(name).dt.convert_time_zone(zone).dt.strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _time(*, has_labels: bool) -> alt.X:
@@ -193,7 +193,8 @@ def quality_spec(*, dvs_min: float) -> str:
 def quality_rows(frame: pl.DataFrame, rules: Rules) -> Mapping[str, Rows]:
     """The data of `quality_spec`: a market frame of one session."""
     close = pl.col("close_ticks") * float(rules.instrument.tick_size)
-    return {"bars": frame.select(_local("closes_at").alias("time"), "dvs", close=close).to_dicts()}
+    bars = frame.select(_local("closes_at", rules).alias("time"), "dvs", close=close)
+    return {"bars": bars.to_dicts()}
 
 
 # ── Calibration ─────────────────────────────────────────────────────────────────────────────────

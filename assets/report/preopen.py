@@ -34,7 +34,7 @@ PREOPEN: Final = "preopen"
 class PreopenMaterial:
     """What is known before `session` opens. `reviewed` is the newest stored session, `frame` its
     market frame; `state` is the learning state of the last night, `own` our gates at the last
-    decision (value and limit), `traded` net results by session. Any of them may be empty.
+    decision (value and limit), `traded` the net results, oldest first. Any of them may be empty.
     """
 
     session: Session
@@ -52,7 +52,7 @@ class PreopenMaterial:
     def risk(self) -> RiskState:
         """The counters with which the session opens, from the stored trades."""
         counted = RiskState(session_date=None)
-        for row in self.traded.sort("session_date").iter_rows(named=True):
+        for row in self.traded.iter_rows(named=True):
             counted = counted.new_session(row["session_date"]).closed(row["net_usd"])
         return counted.new_session(self.session.session_date)
 

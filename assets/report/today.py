@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from assets.report.look_at import Finding, Gravity, times
+from assets.report.look_at import Finding, Gravity
 from assets.report.preopen import PreopenMaterial
 from assets.report.sections import TRUST_WORDS
 from engine.ladder import LADDER, PASSED, Reason
 from engine.learning.learning_state import reliabilities
 from engine.learning.reliability import standing
-from engine.wording import PHRASES, clock, usd
+from engine.wording import PHRASES, clock, times, usd
 
 
 def today(of: PreopenMaterial) -> list[Finding]:

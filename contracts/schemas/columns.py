@@ -97,6 +97,19 @@ def side(meaning: str, *, null: str = NEVER, name: str = "side") -> Column:
     )
 
 
+def phase(*, null: str) -> Column:
+    """Part of the day at a decision (Int8)."""
+    return Column(
+        name="phase",
+        dtype=pl.Int8(),
+        unit="number of `engine.calendar.Phase`",
+        meaning="Part of the day at the decision.",
+        null=null,
+        low=0,
+        high=7,
+    )
+
+
 def count(name: str, unit: str, meaning: str, *, null: str = NEVER, low: float = 0) -> Column:
     """A whole number of something (Int32)."""
     return Column(name=name, dtype=pl.Int32(), unit=unit, meaning=meaning, null=null, low=low)

@@ -72,7 +72,8 @@ class Calibration:
 
     Scores are Brier scores: the mean squared error of a probability, less is better. `base` is the
     score of always saying the share of wins known before; `ahead` scores are those on later
-    sessions than the fit's, null before there are any. `is_earned` says the map beat the base there.
+    sessions than the fit's, null before there are any. `is_earned` says the map beat the base
+    there.
     """
 
     template: str

@@ -7,7 +7,7 @@ with them nothing is timing. Where there are no quotes, or no decision, the near
 known stands in, and the parts still sum.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
@@ -34,9 +34,12 @@ class Decomposition:
     timing: int
     slippage: int
 
-    def usd(self, half_ticks: int, instrument: Instrument) -> Decimal:
-        """Value of some half ticks."""
-        return instrument.to_usd(half_ticks) / 2
+    def in_usd(self, instrument: Instrument) -> dict[str, Decimal]:
+        """The parts as columns of `trades`, exact."""
+        return {
+            f"{field.name}_usd": instrument.to_usd(getattr(self, field.name)) / 2
+            for field in fields(self)
+        }
 
 
 def decompose(trip: RoundTrip, conduct: Conduct | None, tape: Tape) -> Decomposition:

@@ -4,7 +4,7 @@ What was meant stands beside it for comparison: the plan, the scores and gates a
 way. It never supplies a price, a quantity or an instant of the result.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -102,7 +102,6 @@ def round_trips(
     bars. A position that is still open, or one that no execution opened, is no row; the ledger then
     differs from the broker's, which `ledger_difference` says.
     """
-    events = list(events)
     matched = match(fills_of(executions, rules), positions_told(events, rules))
     known = conducts(events)
     tape = tape_of(market)
@@ -166,7 +165,6 @@ def _market(trip: RoundTrip, conduct: Conduct | None, tape: Tape, rules: Rules) 
     mae_ticks, mfe_ticks = excursions(tape, trip, entry_ticks, exit_ticks)
     first = tape.first_held(opened_at)
     last = tape.last_held(closed.at, is_bracket=closed.leg in ("stop", "target"))
-    parts = decompose(trip, conduct, tape)
     return {
         "opened_at": opened_at,
         "closed_at": closed.at,
@@ -176,9 +174,7 @@ def _market(trip: RoundTrip, conduct: Conduct | None, tape: Tape, rules: Rules) 
         "bars_held": max(last - first + 1, 1),
         "mae_ticks": mae_ticks,
         "mfe_ticks": mfe_ticks,
-        "signal_usd": parts.usd(parts.signal, rules.instrument),
-        "timing_usd": parts.usd(parts.timing, rules.instrument),
-        "slippage_usd": parts.usd(parts.slippage, rules.instrument),
+        **decompose(trip, conduct, tape).in_usd(rules.instrument),
     }
 
 
@@ -237,9 +233,8 @@ def _scores(decision: Mapping[str, Any] | None) -> dict[str, Any]:
     }
 
 
-def average_ticks(fills: Iterable[Fill]) -> float:
+def average_ticks(fills: Sequence[Fill]) -> float:
     """Average price of some fills in ticks."""
-    fills = tuple(fills)
     paid = sum(fill.quantity * fill.price_ticks for fill in fills)
     return paid / sum(fill.quantity for fill in fills)
 

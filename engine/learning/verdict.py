@@ -3,34 +3,24 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from engine.wording import side_name, usd
+from engine.wording import result, side_name, times
 
 Row = Mapping[str, Any]
 
 
 def verdict(row: Row) -> str:
     """What the trade came to, why, and what it teaches, from a row with trade, cause and scores."""
-    result = _result(row)
+    came = result(row["net_usd"])
     if row["decision_id"] is None:
         return (
-            f"A {side_name(row['side'])} position that no decision opened {result}; find out who "
+            f"A {side_name(row['side'])} position that no decision opened {came}; find out who "
             "traded, the desk learns nothing from it."
         )
     why = _WHY[row["cause"]](row)
     return (
-        f"{row['template']} {side_name(row['side'])} {result} ({row['net_r']:+.2f} R): "
+        f"{row['template']} {side_name(row['side'])} {came} ({row['net_r']:+.2f} R): "
         f"{row['cause_name']}. {why} {_teaching(row)}"
     )
-
-
-def _result(row: Row) -> str:
-    if row["net_usd"] == 0:
-        return "came out even"
-    return f"{'made' if row['net_usd'] > 0 else 'lost'} {usd(abs(row['net_usd']))}"
-
-
-def _bars(count: int) -> str:
-    return f"{count} bar" if count == 1 else f"{count} bars"
 
 
 def _ticks(distance: float) -> str:
@@ -56,7 +46,9 @@ def _execution(row: Row) -> str:
 
 def _data(row: Row) -> str:
     if row["data_events"]:
-        return f"{_bars(row['data_events'])} of it carried a data fault, so it proves nothing."
+        return (
+            f"{times(row['data_events'], 'bar')} of it carried a data fault, so it proves nothing."
+        )
     return f"Its bar is worth a data score of only {row['stored_dvs']:.2f}, so it proves nothing."
 
 
@@ -86,8 +78,9 @@ def _expression(row: Row) -> str:
 
 def _undetermined(row: Row) -> str:
     return (
-        f"It ended by {str(row['exit_kind']).replace('_', ' ')} after {_bars(row['bars_held'])}, "
-        f"at best {row['mfe_ticks']:.0f} ticks up, and no cause stands out."
+        f"It ended by {str(row['exit_kind']).replace('_', ' ')} after "
+        f"{times(row['bars_held'], 'bar')}, at best {row['mfe_ticks']:.0f} ticks up, "
+        "and no cause stands out."
     )
 
 
@@ -98,10 +91,12 @@ _WHY: Final[Mapping[str, Callable[[Row], str]]] = {
     "A0": _win,
     "A5": _shift,
     "A3": lambda row: (
-        f"The target came {_bars(row['bars_to_target'])} after the stop, without a stop's further "
-        "loss."
+        f"The target came {times(row['bars_to_target'], 'bar')} after the stop, without a stop's "
+        "further loss."
     ),
-    "A2": lambda row: f"The target came {_bars(row['bars_to_target'])} after the stop: too early.",
+    "A2": lambda row: (
+        f"The target came {times(row['bars_to_target'], 'bar')} after the stop: too early."
+    ),
     "A4": _expression,
     "A1": lambda row: (
         f"It never gained more than {_ticks(row['mfe_ticks'])}, and the belief stayed at "

@@ -80,6 +80,7 @@ class ExchangeOrders:
         return self._ask("open orders").working
 
     def executions(self, since: datetime) -> Sequence[ExecutionReported]:
+        """Executions from an instant on, of the current UTC day at most, as real brokers answer."""
         return tuple(e for e in self._ask("executions").executions if e.at >= since)
 
     def completed_orders(self) -> Sequence[CompletedOrder]:
@@ -116,6 +117,10 @@ class ExchangeOrders:
         self._inbox += self._exchange.on_bar(bar)
         if not (was_idle and self._exchange.is_idle):
             self._kept.keep(bar.closes_at)
+
+    def pass_time(self, at: datetime) -> None:
+        """Let time pass at the exchange without a price."""
+        self._inbox += self._exchange.advance(at)
 
     def _send(self, command: Command) -> None:
         at = self._clock()

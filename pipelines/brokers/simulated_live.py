@@ -99,7 +99,7 @@ class SimulatedLiveBroker(ExchangeOrders):
         self._now = self._now.replace(second=0, microsecond=0) + MINUTE
         bar = self._minutes.get(self._now)
         if bar is None:
-            self._inbox += self._exchange.advance(self._now)
+            self.pass_time(self._now)
             return
         self.pass_bar(bar)
         if self._is_subscribed:

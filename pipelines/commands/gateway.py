@@ -196,10 +196,10 @@ def _tell(gateway: Gateway, say: Callable[[str], None]) -> None:
 def _announce(telling: Telling, address: GatewayAddress, gateway: Gateway) -> None:
     screen, source, as_json = telling
     _tell(gateway, screen.note if as_json else screen.line)
-    sessions = ", ".join(str(each.session.session_date) for each in gateway.player.sessions)
+    sessions = [str(each.session.session_date) for each in gateway.player.sessions]
     if as_json:
         answer: dict[str, Any] = asdict(address)
-        screen.json(answer | {"source": source, "sessions": sessions.split(", ")})
+        screen.json(answer | {"source": source, "sessions": sessions})
         screen.out.file.flush()
         return
     pace = gateway.clock.pace.speed
@@ -209,6 +209,6 @@ def _announce(telling: Telling, address: GatewayAddress, gateway: Gateway) -> No
         f"control port {address.control_port}"
     )
     screen.line(
-        f"plays {source} of {sessions}, {speed}, from the first subscription to market data on; "
-        "Ctrl-C stops it"
+        f"plays {source} of {', '.join(sessions)}, {speed}, "
+        "from the first subscription to market data on; Ctrl-C stops it"
     )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 
@@ -19,9 +19,7 @@ from pipelines.gateway.misfortune import Misfortune
 from pipelines.gateway.player import Player
 from pipelines.gateway.recording import Recording, recorded_sessions
 from pipelines.gateway.server import GatewayServer
-from pipelines.gateway.venue import Venue
-
-ACCOUNT_ID: Final = "DU1234567"
+from pipelines.gateway.venue import ACCOUNT_ID, Venue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

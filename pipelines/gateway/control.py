@@ -16,6 +16,7 @@ LOOPBACK: Final = "127.0.0.1"
 LINE_BYTES_MAX: Final = 16 * 1024
 CLIENTS_MAX: Final = 16
 ANSWER_SECONDS_MAX: Final = 10.0
+_TOO_MANY: Final = f"expected at most {CLIENTS_MAX} connections; close one and ask again"
 
 Verb = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """Carries out one request, without its `do`; raises `InputRefused` for what it cannot do."""
@@ -47,7 +48,7 @@ class ControlPort:
         self._writers.add(writer)
         try:
             if len(self._writers) > CLIENTS_MAX:
-                await _send(writer, _refusal(f"expected at most {CLIENTS_MAX} connections"))
+                await _send(writer, _refusal(_TOO_MANY))
                 return
             while line := await reader.readline():
                 await _send(writer, self.answer(line))

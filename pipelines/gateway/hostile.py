@@ -6,7 +6,7 @@ from random import Random
 from struct import pack
 from typing import Final, NamedTuple
 
-from pipelines.gateway.wire import FRAME_BYTES_MAX, framed
+from pipelines.gateway.wire import FRAME_BYTES_MAX, framed, prefixed
 
 CONTRACT: Final = ("0", "MES", "FUT", "20250321", "", "", "", "CME", "", "USD", "", "")
 """A month that is listed, and traded on `FUZZED_ON`."""
@@ -26,30 +26,8 @@ _ORDER: Final = (
     *("3", "1", *CONTRACT, "", "", "BUY", "1", "LMT", "5000.0", "", "DAY", "", "", "", "0", "x/y"),
     *("1", "0", "0", "0", "0", "0", "0", "0", "", "0", "", "", "", "", "", "", "", "0", "", "-1"),
     *("0", "", "", "0", "", "", "0", "0", "", "0", "", "", "", "", "", "0", "", "", "", "", "0"),
-    *(
-        "",
-        "",
-        "",
-        "",
-        "",
-        "",
-        "",
-        "",
-        "",
-        "",
-        "0",
-        "",
-        "",
-        "0",
-        "0",
-        "",
-        "",
-        "0",
-        "",
-        "0",
-        "0",
-        "0",
-    ),
+    *("", "", "", "", "", "", "", "", "", "", "0", "", "", "0", "0", "", "", "0", "", "0", "0"),
+    "0",
     *("0", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "", "0", "0", "", "0", "", "0"),
     *("", "", ""),
 )
@@ -111,12 +89,12 @@ def hostile_frames(random: Random) -> Iterator[Hostile]:
 def hostile_hello(random: Random) -> bytes:
     """A greeting: an honest one nearly always, else one of those that must be turned away."""
     if random.random() < 0.9:
-        return b"API\0" + _prefixed(b"v157..176")
+        return b"API\0" + prefixed(b"v157..176")
     words = random.choice(
         (b"v1..9", b"v999..9999", b"v176..157", b"hello", b"", b"v100..178 \xff\xfe", b"v" * 300)
     )
     greeting = random.choice((b"API\0", b"GET / HTTP/1.1\r\n", b"API", b"\0\0\0\0", b""))
-    return greeting + random.choice((_prefixed(words), words, random.randbytes(40)))
+    return greeting + random.choice((prefixed(words), words, random.randbytes(40)))
 
 
 def _one_field(random: Random, fields: list[str]) -> bytes:
@@ -148,13 +126,13 @@ def _unknown_message(random: Random, fields: list[str]) -> bytes:
 
 def _noise_in_a_frame(random: Random, fields: list[str]) -> bytes:
     head = f"{fields[0]}\0".encode() if random.random() < 0.5 else b""
-    return _prefixed(head + random.randbytes(random.randrange(1, 200)) + b"\0")
+    return prefixed(head + random.randbytes(random.randrange(1, 200)) + b"\0")
 
 
 def _flipped_byte(random: Random, fields: list[str]) -> bytes:
     body = bytearray(framed(*fields)[4:-1])
     body[random.randrange(len(body))] = random.randrange(256)
-    return _prefixed(bytes(body) + b"\0")
+    return prefixed(bytes(body) + b"\0")
 
 
 def _honest(_random: Random, fields: list[str]) -> bytes:
@@ -162,7 +140,7 @@ def _honest(_random: Random, fields: list[str]) -> bytes:
 
 
 def _without_end(_random: Random, fields: list[str]) -> bytes:
-    return _prefixed(framed(*fields)[4:-1])
+    return prefixed(framed(*fields)[4:-1])
 
 
 def _cut_short(random: Random, fields: list[str]) -> bytes:
@@ -176,19 +154,15 @@ def _oversize(random: Random, fields: list[str]) -> bytes:
 
 
 def _empty_frame(_random: Random, _fields: list[str]) -> bytes:
-    return pack(">I", 0)
+    return prefixed(b"")
 
 
 def _too_many_by_far(random: Random, fields: list[str]) -> bytes:
-    return _prefixed(f"{fields[0]}\0".encode() + b"\0" * random.randrange(2_000, 20_000))
+    return prefixed(f"{fields[0]}\0".encode() + b"\0" * random.randrange(2_000, 20_000))
 
 
 def _noise(random: Random, _fields: list[str]) -> bytes:
     return random.randbytes(random.randrange(1, 400))
-
-
-def _prefixed(body: bytes) -> bytes:
-    return pack(">I", len(body)) + body
 
 
 _MUTATIONS: Final[Sequence[Mutation]] = (

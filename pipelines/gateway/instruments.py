@@ -1,6 +1,5 @@
 """The futures that are listed, and how the protocol describes them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -208,11 +207,6 @@ def details_message(
     if version >= 164:
         fields += [1, 1, 1]  # minSize, sizeIncrement, suggestedSizeIncrement
     return fields
-
-
-def one_of(found: Sequence[Future]) -> Future | None:
-    """The only month found, or null where none or several were."""
-    return found[0] if len(found) == 1 else None
 
 
 def _span(start: datetime, end: datetime) -> str:

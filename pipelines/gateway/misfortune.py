@@ -8,6 +8,7 @@ from engine.errors import InputRefused
 from engine.exchange import FaultKind
 from engine.units import Side
 from pipelines.gateway.faults import FAULTS, Fault, FaultChange
+from pipelines.gateway.notices import FARMS_BROKEN, FARMS_OK
 from pipelines.gateway.server import GatewayServer
 from pipelines.gateway.venue import Venue
 
@@ -39,18 +40,11 @@ _EXCHANGE_KINDS: Final[Mapping[Fault, FaultKind]] = {
 }
 """Faults that are the exchange's own, with a rate."""
 
-_FARMS: Final[Mapping[Fault, tuple[tuple[int, str], tuple[int, str]]]] = {
-    Fault.DATA_FARM_BROKEN: (
-        (2103, "Market data farm connection is broken:usfuture"),
-        (2104, "Market data farm connection is OK:usfuture"),
-    ),
-    Fault.HISTORY_FARM_BROKEN: (
-        (2105, "HMDS data farm connection is broken:ushmds"),
-        (2106, "HMDS data farm connection is OK:ushmds"),
-    ),
+_FARMS: Final[Mapping[Fault, tuple[int, int]]] = {
+    Fault.DATA_FARM_BROKEN: (2103, 2104),
+    Fault.HISTORY_FARM_BROKEN: (2105, 2106),
 }
-"""What is told when a farm is gone, and when it is back."""
-
+"""The notices that a farm is gone, and that it is back."""
 
 _RESTORES: Final = (Fault.RESTORED_DATA_LOST, Fault.RESTORED_DATA_KEPT)
 
@@ -81,7 +75,9 @@ class Misfortune:
             rate = 1.0 if change.rate is None else change.rate
             self._venue.exchange.switch(_EXCHANGE_KINDS[fault], rate if is_on else 0.0)
         elif fault in _FARMS:
-            self._server.broadcast(*_FARMS[fault][0 if is_on else 1])
+            broken, restored = _FARMS[fault]
+            code = broken if is_on else restored
+            self._server.broadcast(code, {**FARMS_BROKEN, **FARMS_OK}[code])
         else:
             self._others(change)[fault]()
         self._others_on[fault] = is_on and not FAULTS[fault].is_once

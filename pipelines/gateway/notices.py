@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 from typing import Final
 
-FARMS: Final[tuple[tuple[int, str], ...]] = (
-    (2104, "Market data farm connection is OK:usfuture"),
-    (2106, "HMDS data farm connection is OK:ushmds"),
-    (2158, "Sec-def data farm connection is OK:secdefnj"),
-)
+FARMS_OK: Final[Mapping[int, str]] = {
+    2104: "Market data farm connection is OK:usfuture",
+    2106: "HMDS data farm connection is OK:ushmds",
+    2158: "Sec-def data farm connection is OK:secdefnj",
+}
+FARMS_BROKEN: Final[Mapping[int, str]] = {
+    2103: "Market data farm connection is broken:usfuture",
+    2105: "HMDS data farm connection is broken:ushmds",
+}
 CONNECTIVITY: Final[Mapping[int, str]] = {
     1100: "Connectivity between IB and Trader Workstation has been lost.",
     1101: "Connectivity between IB and Trader Workstation has been restored- data lost.",

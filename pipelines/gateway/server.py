@@ -10,8 +10,9 @@ from typing import Final
 from engine.errors import InputRefused
 from pipelines.gateway import account, data_requests, order_requests
 from pipelines.gateway.client import UNREAD_BYTES_MAX, Client
+from pipelines.gateway.control import LOOPBACK
 from pipelines.gateway.market import Quote, Trade
-from pipelines.gateway.notices import CONNECTIVITY, FARMS
+from pipelines.gateway.notices import CONNECTIVITY, FARMS_OK
 from pipelines.gateway.order_desk import OrderDesk
 from pipelines.gateway.tape import TapeBar
 from pipelines.gateway.times import in_login_zone
@@ -28,7 +29,6 @@ from pipelines.gateway.wire import (
 )
 
 LOG: Final = logging.getLogger(__name__)
-LOOPBACK: Final = "127.0.0.1"
 HELLO_SECONDS_MAX: Final = 10.0
 CONNECTIONS_MAX: Final = 64
 UNTOLD_MAX: Final = 10_000
@@ -234,7 +234,8 @@ class GatewayServer:
         self.on_clients_change(f"{client} is connected")
         client.send(15, 1, self.venue.account_id)
         client.send(9, 1, self.desk.next_id(client_id))
-        for code, text in [(2110, CONNECTIVITY[2110])] if self._is_lost else FARMS:
+        notices = {2110: CONNECTIVITY[2110]} if self._is_lost else FARMS_OK
+        for code, text in notices.items():
             client.error(-1, code, text)
 
     def _dispatch(self, client: Client, message: int, fields: Fields) -> None:

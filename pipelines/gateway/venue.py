@@ -17,6 +17,9 @@ from pipelines.gateway.order_terms import OrderTerms
 from pipelines.gateway.tape import TapeBar
 from pipelines.gateway.told import AccountTold
 
+ACCOUNT_ID: Final = "DU1234567"
+"""An account of paper, as its first two letters say."""
+
 ACCOUNT_TOLD_EVERY: Final = timedelta(minutes=3)
 """How often the money is told again although nothing was traded."""
 
@@ -33,7 +36,7 @@ class Venue:
         settings: ExchangeSettings,
         switches: Switches,
         *,
-        account_id: str = "DU1234567",
+        account_id: str = ACCOUNT_ID,
         seed: int = 0,
     ) -> None:
         self.market = market

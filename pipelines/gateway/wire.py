@@ -47,6 +47,11 @@ Field = str | int | float | Decimal | bool | None
 def framed(*fields: Field) -> bytes:
     """One message with its length in front; text beyond ASCII is escaped, a NUL becomes a space."""
     body = "".join(f"{_text(field)}\0" for field in fields).encode("ascii", "backslashreplace")
+    return prefixed(body)
+
+
+def prefixed(body: bytes) -> bytes:
+    """Bytes with their length in front, as the hello and every message are sent."""
     return _PREFIX.pack(len(body)) + body
 
 

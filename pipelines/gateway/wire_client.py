@@ -6,7 +6,7 @@ from struct import Struct
 from typing import Final
 
 from pipelines.gateway.control import LOOPBACK
-from pipelines.gateway.wire import framed
+from pipelines.gateway.wire import framed, prefixed
 
 _PREFIX: Final = Struct(">I")
 
@@ -23,7 +23,7 @@ class WireClient:
         """Connect and say hello; the answer is the first frame."""
         reader, writer = await asyncio.open_connection(LOOPBACK, port)
         hello = f"v{versions}".encode()
-        writer.write(b"API\0" + _PREFIX.pack(len(hello)) + hello)
+        writer.write(b"API\0" + prefixed(hello))
         return cls(reader, writer)
 
     def send(self, *fields: str | int) -> None:

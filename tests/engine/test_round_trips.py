@@ -4,7 +4,6 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -349,4 +348,3 @@ def test_a_decision_carried_out_short_mirrors_the_long_one() -> None:
 
     assert (row["gross_ticks"], row["exit_slippage_ticks"], row["mae_ticks"]) == (-9, 1, 9)
     assert row["closed_at"] - row["opened_at"] == timedelta(minutes=1.9)
-    assert isinstance(night.trades(), pl.DataFrame)

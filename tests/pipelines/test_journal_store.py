@@ -10,7 +10,7 @@ import pytest
 
 from engine.errors import JournalError, RetryLater
 from engine.journal import START, Broken, Chain, Entry, Kind, Stamp, Verified
-from pipelines.journal_store import JournalReader, JournalWriter
+from pipelines.journal_store import JournalReader, JournalWriter, _query_of
 from pipelines.journal_table import Survives
 
 AT = datetime(2024, 3, 5, 14, 31, tzinfo=UTC)
@@ -55,6 +55,29 @@ def test_events_are_found_by_session_by_kind_and_by_number(path):
     assert numbers(kinds=(Kind.TRADE,)) == [2, 4]
     assert numbers(kinds=(Kind.TRADE,), session_date=NEXT_DAY.session_date) == [4]
     assert numbers(after=2) == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "is_found"),
+    [
+        ((Kind.KILL,), True),
+        ((Kind.KILL, Kind.ALERT), True),
+        ((Kind.KILL, Kind.DECISION), False),
+        ((), False),
+    ],
+)
+def test_few_kinds_are_found_by_the_index_and_not_among_all_bars(path, kinds, is_found):
+    with JournalWriter(path) as writer:
+        writer.append([entry(1, Kind.ALERT), entry(2), entry(3, Kind.KILL)], STAMP)
+    parameters = (1, 3, *(kind.value for kind in kinds))
+
+    plan = sqlite3.connect(path).execute(f"explain query plan {_query_of(kinds)}", parameters)
+
+    assert any("INDEX entries_acts" in row[3] for row in plan) is is_found
+    assert [event.seq for event in JournalReader(path).events(kinds=(Kind.KILL, Kind.ALERT))] == [
+        1,
+        3,
+    ]
 
 
 def test_a_reopened_journal_goes_on_with_the_chain(path):

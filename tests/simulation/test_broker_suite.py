@@ -11,6 +11,7 @@ from exchange_tables import (
     ENTRY,
     FEE,
     FLAT,
+    MES,
     STOP,
     TARGET,
     bar,
@@ -41,12 +42,13 @@ from engine.broker import (
     WorkingOrder,
 )
 from engine.errors import BrokerUnreachable, DuplicateOrderRef
-from engine.exchange import Exchange
+from engine.exchange import ExchangeBar
 from engine.orders import OrderState, next_state
 from engine.units import OrderRef, Side
 from pipelines.brokers.dispatch import carry_out, take_stock
+from pipelines.brokers.exchange_orders import KeptExchange
 from pipelines.brokers.ibkr import Library
-from pipelines.brokers.simulated import SimulatedBroker
+from pipelines.brokers.simulated_live import SimulatedLiveBroker
 
 IBKR_LIBRARY = Library(os.environ.get("CREDENCE_TEST_IBKR_LIBRARY", Library.IB_INSYNC))
 PROTECTION_STOP, PROTECTION_TARGET = OrderRef("p/stop"), OrderRef("p/target")
@@ -70,27 +72,39 @@ class Bench(Protocol):
     def close(self) -> None: ...
 
 
+class HandPlayed(SimulatedLiveBroker):
+    """The broker of `--broker simulated`, with bars from a test's hand in place of a tape."""
+
+    def play(self, bar: ExchangeBar) -> None:
+        self._now = max(self._now, bar.closes_at)
+        self.pass_bar(bar)
+
+    def settle(self) -> None:
+        self.pass_time(self._now)
+
+
 class SimulatedBench:
     def __init__(self) -> None:
-        self.broker = SimulatedBroker(Exchange(settings()), starts_at=instant(1))
+        self._kept = KeptExchange(settings())
+        self.broker = HandPlayed(self._kept, [], MES, starts_at=instant(1))
 
     def play(
         self, minute: int, open_ticks: int, high_ticks: int, low_ticks: int, close_ticks: int
     ) -> None:
-        self.broker.on_bar(bar(minute, open_ticks, high_ticks, low_ticks, close_ticks))
+        self.broker.play(bar(minute, open_ticks, high_ticks, low_ticks, close_ticks))
 
     def settle(self) -> None:
-        self.broker.advance(self.broker.now)
+        self.broker.settle()
 
     def lose_connection(self) -> None:
-        self.broker.exchange.disconnect(self.broker.now)
+        self._kept.exchange.disconnect(self.broker.now())
         self.settle()
 
     def restore_connection(self) -> None:
         self.broker.connect()
 
     def close(self) -> None:
-        return
+        self.broker.close()
 
 
 ADAPTERS: dict[str, Callable[[], Bench]] = {

@@ -14,7 +14,6 @@ from engine.learning.planted.ways import CAUSES, Floats, Ints, Random, Ways, ind
 from engine.learning.round_trips import TRADE_COLUMNS
 from engine.outcomes import OUTCOME_COLUMNS
 from engine.rules import Rules
-from engine.units import Side
 
 FIRST_DATE: Final = date(1990, 1, 1)
 PRICE: Final = 20_000
@@ -228,7 +227,7 @@ def _outcomes(way: Ways, side: Ints, own: Ints, rules: Rules) -> pl.DataFrame:
                 "session_date": _dates(count),
                 "closes_at": _instants(count, np.zeros(count, np.int64)),
                 "template": [template] * count,
-                "side": side * int(Side.LONG),
+                "side": side,
                 "stop_ticks": stop,
                 "target_ticks": target,
                 "is_fallback_stop": [False] * count,
