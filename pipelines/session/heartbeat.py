@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from pipelines.session.process import boot_id, is_running, read_json, write_json
+from pipelines.session.process import is_running, life_of, read_json, write_json
 
 PLACE: Final = Path("session") / "heartbeat.json"
 """Where it is under a data home; who only asks for it need not load the desk."""
@@ -29,12 +29,13 @@ class Heartbeat:
     """The run and the desk at one instant; instants are ISO text, null is unknown or none.
 
     `at` is wall time, `market_now` the broker's. `position` is signed contracts, `decision` the
-    sentence of the last closed bar, `feed` what the market data is worth.
+    sentence of the last closed bar, `feed` what the market data is worth. `pid` and `life` name the
+    process.
     """
 
     at: str
     pid: int
-    boot_id: str
+    life: str
     run: RunState
     mode: str
     symbol: str
@@ -56,7 +57,7 @@ class Heartbeat:
     @property
     def is_alive(self) -> bool:
         """Whether the process that wrote this still runs."""
-        return is_running(self.pid, self.boot_id)
+        return is_running(self.pid, self.life)
 
     @property
     def age_seconds(self) -> float:
@@ -74,4 +75,4 @@ class Heartbeat:
 
 def signature() -> dict[str, object]:
     """Who writes, and when."""
-    return {"at": datetime.now(UTC).isoformat(), "pid": os.getpid(), "boot_id": boot_id()}
+    return {"at": datetime.now(UTC).isoformat(), "pid": os.getpid(), "life": life_of(os.getpid())}

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 from engine.errors import SessionBusy
 from engine.modes import Mode
 from pipelines.session.files import SessionFiles
-from pipelines.session.process import boot_id, is_running, read_json, write_json
+from pipelines.session.process import is_running, life_of, read_json, write_json
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def session_lock(
             {
                 "what": what,
                 "pid": os.getpid(),
-                "boot_id": boot_id(),
+                "life": life_of(os.getpid()),
                 "mode": mode.value,
                 "symbol": symbol,
                 "session_date": None if session_date is None else session_date.isoformat(),
@@ -52,7 +52,7 @@ def session_lock(
 def is_held(files: SessionFiles) -> bool:
     """Whether the process that acts for the desk still runs; asks without touching the lock."""
     holder = read_json(files.holder)
-    return holder is not None and is_running(holder["pid"], holder["boot_id"])
+    return holder is not None and is_running(holder["pid"], holder["life"])
 
 
 def held_mode(files: SessionFiles) -> Mode | None:

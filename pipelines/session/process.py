@@ -1,7 +1,6 @@
-"""Which process is meant: a number alone is used again, after a reboot even at once."""
+"""Which process is meant: a number alone is used again, sooner or later."""
 
 import os
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,24 +8,30 @@ import orjson
 import psutil
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+_STARTED: Final = 19
+"""Which word of `/proc/PID/stat` after the name is the start, in ticks since the machine's."""
 
 
-@cache
-def boot_id() -> str:
-    """A text that is another one after each start of the machine."""
-    if _BOOT_ID.is_file():
-        return _BOOT_ID.read_text().strip()
-    return f"{psutil.boot_time():.0f}"
+def life_of(pid: int) -> str | None:
+    """A text that no other process ever has, of this machine's start or another one.
 
-
-def is_running(pid: int, boot: str) -> bool:
-    """Whether the process with this number, of this start of the machine, still runs."""
-    if boot != boot_id():
-        return False
+    Null when no process has this number now, or it is only waiting to be buried.
+    """
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        if _BOOT_ID.is_file():
+            words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            return f"{_BOOT_ID.read_text().strip()}/{words[_STARTED]}"
+        return f"{process.create_time():.2f}"
+    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def is_running(pid: int, life: str) -> bool:
+    """Whether this very process still runs, and not another one that got its number."""
+    return life_of(pid) == life
 
 
 def write_json(path: Path, plain: dict[str, Any]) -> None:

@@ -213,7 +213,7 @@ def test_a_session_whose_process_is_gone_is_said_to_be_gone(tmp_path: Path) -> N
     beat = {
         "at": "2025-01-02T15:00:00+00:00",
         "pid": 1,
-        "boot_id": "another boot",
+        "life": "another life",
         "run": "running",
         "mode": "paper",
         "symbol": "MES",

@@ -12,7 +12,7 @@ from contracts import load_rules
 from contracts.calendar import session_on
 from engine.kill import KillCause, KillState, KillSwitch
 from pipelines.session.heartbeat import Heartbeat, RunState
-from pipelines.session.process import boot_id
+from pipelines.session.process import life_of
 from pipelines.session_request import Closed, Request, Skip
 from pipelines.watchdog import Trouble, due, troubles
 
@@ -38,7 +38,7 @@ def beat(clock: str, run: RunState = RunState.RUNNING, **other: object) -> Heart
     said = Heartbeat(
         at=at(clock).isoformat(),
         pid=os.getpid(),
-        boot_id=boot_id(),
+        life=life_of(os.getpid()) or "",
         run=run,
         mode="paper",
         symbol="MES",
@@ -102,7 +102,7 @@ TROUBLED = {
         "no heartbeat of the session run for 61 s; its process",
     ),
     "silent, and its process is gone": (
-        seen("10:00:02", beat("09:59:01", boot_id="another boot")),
+        seen("10:00:02", beat("09:59:01", life="another life")),
         Trouble.SILENT,
         "is gone. It last said: running, position 1, last bar 2024-07-03T13:59",
     ),
