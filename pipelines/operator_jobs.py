@@ -99,8 +99,8 @@ resume = _lever_job(
 kill_and_flatten = _lever_job(
     "kill_and_flatten",
     OperatorVerb.KILL,
-    "Cancel everything, flatten at market, see the broker flat, stay down. Should runs be queued, "
-    "`credence kill` in a shell needs no queue.",
+    "Cancel everything, flatten at market, see the broker flat, stay down. A run takes seconds to "
+    "start; `credence kill` in a shell is faster.",
 )
 
 OPERATOR_JOBS: Final = (halt, resume, kill_and_flatten)

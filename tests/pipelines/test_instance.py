@@ -79,7 +79,9 @@ def test_the_instance_is_what_the_desk_relies_on(dagster_home: Path) -> None:
         concurrency = instance.get_concurrency_config()
         queue = concurrency.run_queue_config
         assert queue is not None
-        assert queue.tag_concurrency_limits == [{"key": "credence/session", "limit": 1}]
+        limits = {limit["key"]: limit["limit"] for limit in queue.tag_concurrency_limits}
+        assert limits == {"credence/session": 1, "dagster/backfill": 2}
+        assert queue.max_concurrent_runs - sum(limits.values()) >= 4, "levers wait for nobody"
         assert concurrency.pool_config.default_pool_limit == 1
         assert instance.run_monitoring_enabled
         assert not instance.run_retries_enabled
