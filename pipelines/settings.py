@@ -11,6 +11,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, V
 from engine.errors import SettingsError
 
 PREFIX: Final = "CREDENCE_"
+DEMO_MARK: Final = ".credence-demo"
+"""In the home of a demo: the source of its bars, so that nobody adds another market's to them. Only
+a folder with this file in it is emptied for a new demo."""
 
 
 def _listed(value: object) -> object:
@@ -102,7 +105,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     """Settings from environment variables; raises `SettingsError` naming the variable.
 
     An unknown `CREDENCE_` variable is an error, because a misspelt one would silently do nothing.
-    An empty one counts as not set.
+    An empty one counts as not set. A demo's home keeps to the demo's source unless told another.
     """
     ours = {name: value for name, value in environ.items() if name.startswith(PREFIX)}
     known = {variable_of(field) for field in Settings.model_fields}
@@ -113,6 +116,9 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
             f"Known are {', '.join(sorted(known))}"
         )
     values = {name.removeprefix(PREFIX).lower(): value for name, value in ours.items() if value}
+    mark = Path(values.get("home", Settings.model_fields["home"].default)) / DEMO_MARK
+    if "source" not in values and mark.is_file() and (source := mark.read_text().strip()):
+        values["source"] = source
     try:
         return Settings.model_validate(values)
     except ValidationError as error:

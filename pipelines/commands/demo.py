@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from engine.calendar import Session
     from pipelines.wiring import Wiring
 
-MARK: Final = ".credence-demo"
-"""Only a folder with this file in it is emptied for a new demo."""
-
 FIRST_GENERATED: Final = date(2025, 9, 2)
 """Generated demos begin here, so that two people see the same numbers."""
 
@@ -28,7 +25,7 @@ EQUITY_USD: Final = 10_000
 
 def run_demo(source: str, sessions: int, home: Path, *, screen: Screen) -> int:
     """Play the story in a scratch home; 0 when every step and check passed, 1 otherwise."""
-    _empty(home)
+    _empty(home, source)
     wiring = _wiring(source, home)
     chosen = _sessions_of(wiring, sessions)
     first, last = (str(chosen[index].session_date) for index in (0, -1))
@@ -61,15 +58,19 @@ def run_demo(source: str, sessions: int, home: Path, *, screen: Screen) -> int:
     return Exit.DONE if all(run.succeeded for run in ran) else Exit.NO
 
 
-def _empty(home: Path) -> None:
-    if home.exists() and any(home.iterdir()) and not (home / MARK).exists():
+def _empty(home: Path, source: str) -> None:
+    from pipelines.settings import DEMO_MARK
+
+    if home.exists() and any(home.iterdir()) and not (home / DEMO_MARK).exists():
         raise SettingsError(
             f"{home}: expected an empty folder or an earlier demo, found something else; "
             "move it away or set CREDENCE_HOME"
         )
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
-    (home / MARK).touch()
+    kind, _, where = source.partition(":")
+    is_path = Path(where).exists()
+    (home / DEMO_MARK).write_text(f"{kind}:{Path(where).resolve()}" if is_path else source)
 
 
 def _wiring(source: str, home: Path) -> "Wiring":

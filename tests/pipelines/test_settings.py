@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import SettingsError
-from pipelines.settings import Settings, load_settings, settings_lines, variable_of
+from pipelines.settings import DEMO_MARK, Settings, load_settings, settings_lines, variable_of
 
 URL = "tgram://123456:secret-token/987"
 
@@ -33,6 +33,14 @@ def test_settings_come_from_their_variables() -> None:
     assert (settings.home, settings.contracts) == (Path("/var/credence"), Path("/etc/contracts"))
     assert (settings.symbol, settings.source) == ("MNQ", "lean:bars")
     assert [alert.get_secret_value() for alert in settings.alerts] == [URL, "json://localhost"]
+
+
+def test_a_demos_home_keeps_to_the_demos_source_unless_told_another(tmp_path: Path) -> None:
+    (tmp_path / DEMO_MARK).write_text("lean:/bars")
+    home = {"CREDENCE_HOME": str(tmp_path)}
+
+    assert load_settings(home).source == "lean:/bars"
+    assert load_settings({**home, "CREDENCE_SOURCE": "generator:3"}).source == "generator:3"
 
 
 @pytest.mark.parametrize(
