@@ -8,6 +8,7 @@ import polars as pl
 from assets.ports import Warehouse
 from contracts.schemas import columns_of
 from engine.errors import MissingContext
+from engine.learning.calibration_table import with_odds
 from engine.learning.learning_state import standings
 from engine.own_view import Standing
 from engine.rules import Rules
@@ -28,7 +29,7 @@ def state_before(warehouse: Warehouse, session_date: date, rules: Rules) -> pl.D
 def standings_for(
     warehouse: Warehouse, session_date: date, rules: Rules, *, last_traded: date | None
 ) -> Mapping[str, Standing]:
-    """The standings under which a session is opened; none before the first night.
+    """The standings under which a session is opened, with its odds; none before the first night.
 
     `last_traded` is the session that the desk traded last. Raises `MissingContext` when its night
     has not been done: what it taught must not be forgotten.
@@ -40,4 +41,7 @@ def standings_for(
             f"learning state: expected the night of {last_traded}, the last session traded, found "
             f"{'none' if learned is None else f'that of {learned}'}; run the job nightly for it"
         )
-    return {} if learned is None else standings(state, rules)
+    if learned is None:
+        return {}
+    calibrated = warehouse.read("calibration", rules.instrument.symbol, learned, learned)
+    return with_odds(standings(state, rules), calibrated, learned, rules)

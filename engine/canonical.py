@@ -5,7 +5,7 @@ ISO 8601, money is text, enums are their values, floats keep every bit.
 """
 
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -72,7 +72,8 @@ class Reader:
     def from_json(self, text: str, **given: object) -> Any:
         """The record a text describes; `given` are the fields that were left out of it.
 
-        Raises `JournalError` for a class or field this version does not know.
+        A field with a default came later than the class and may be missing. Raises `JournalError`
+        for a class or field this version does not know.
         """
         return self._record(orjson.loads(text), given)
 
@@ -85,7 +86,7 @@ class Reader:
                 "the journal was written by another version: read it with that one"
             )
         hints = _hints(known)
-        if set(hints) != {*plain, *given}:
+        if not _required(known) <= {*plain, *given} <= set(hints):
             raise JournalError(
                 f"{name}: expected the fields {sorted(hints)}, got {sorted({*plain, *given})}; "
                 "the journal was written by another version: read it with that one"
@@ -116,6 +117,16 @@ class Reader:
 @lru_cache(maxsize=256)
 def _hints(known: type) -> dict[str, Any]:
     return get_type_hints(known)
+
+
+@lru_cache(maxsize=256)
+def _required(known: Any) -> frozenset[str]:
+    """The fields of a record that have no default."""
+    return frozenset(
+        item.name
+        for item in fields(known)
+        if item.default is MISSING and item.default_factory is MISSING
+    )
 
 
 def _with_inner(classes: Iterable[type]) -> set[type]:

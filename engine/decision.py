@@ -2,7 +2,8 @@
 
 What the market alone refuses comes as `row.market_step` and as each setup's own reason; this module
 adds what depends on us. An entry needs every layer's yes. Nothing of our own can turn a market's no
-into a yes, which is why a bar without `may_enter` needs no full ladder while the desk is quiet.
+into a yes but odds that were earned, and those only its last one, the score by the prior. A bar
+without a setup has no score, which is why it needs no full ladder while the desk is quiet.
 """
 
 from datetime import datetime
@@ -31,6 +32,9 @@ from engine.wording import (
 
 FIRST_TEMPLATE_STEP: Final = STEP[Reason.TEMPLATE_NOT_ALLOWED_BY_TIER]
 """From here on the ladder asks about templates; before it, about the bar and the desk."""
+
+SCORE_STEP: Final = STEP[Reason.EDGE_SCORE_BELOW_THETA]
+"""The one step of the market that earned odds may answer in its place."""
 
 _COOLDOWN_STEP: Final = STEP[Reason.COOLDOWN_ACTIVE]
 
@@ -77,6 +81,11 @@ def decide(row: MarketRow, own: OwnView, rules: Rules) -> Decision:
         return _new(Decision, (_SKIP, refused.reason, refused.layer, None, (), "", "", ""))
     sentence, missing = refused.words(row.minute, sentence, row.counterfactual)
     return _new(Decision, (_SKIP, refused.reason, refused.layer, None, (), "", sentence, missing))
+
+
+def could_enter(row: MarketRow) -> bool:
+    """Whether the market refuses nothing, or at most the score by the prior; see `EarnedOdds`."""
+    return row.may_enter or row.market_step == SCORE_STEP
 
 
 def in_cooldown(closes_at: datetime, own: OwnView) -> bool:
@@ -189,7 +198,8 @@ def _skip_text(
         nearest = scores[_nearest(scores)]
         detail = (
             f"nearest was {nearest.template} {side_name(nearest.side)} at belief "
-            f"{nearest.belief:.2f}, EUC {nearest.euc:.2f} for theta {nearest.theta:.2f}"
+            f"{nearest.belief:.2f}, {_odds_words(nearest)}, EUC {nearest.euc:.2f} "
+            f"for theta {nearest.theta:.2f}"
         )
         return skip_sentence(row.minute + 1, reason, detail)
     if step in own.noes:
@@ -203,9 +213,15 @@ def _enter_sentence(score: Score, row: MarketRow, rules: Rules) -> str:
     return (
         f"{clock(row.minute + 1)} enter {score.template} {side_name(score.side)} "
         f"({idea(template.name)}): {template.constraint} at {score.belief:.2f} of "
-        f"{template.belief_min:.2f}, EUC {score.euc:.2f} over theta {score.theta:.2f}. Stop "
+        f"{template.belief_min:.2f}, {_odds_words(score)}, EUC {score.euc:.2f} over theta "
+        f"{score.theta:.2f}. Stop "
         f"{score.stop_ticks} ticks, target {score.target_ticks}, risking {usd(risked)} with costs."
     )
+
+
+def _odds_words(score: Score) -> str:
+    """`p_win 0.46 by the map of 2024-12-27`."""
+    return f"p_win {score.p_win:.2f} by the {score.p_win_from}"
 
 
 def managed(action: Action, cause: str, sentence: str) -> Decision:

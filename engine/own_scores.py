@@ -1,13 +1,15 @@
 """A setup as the desk scores it: the market's score, less what our execution and learning cost.
 
-Nothing here can raise a score or lower a threshold. The first no of a setup is the market's or
-ours, whichever the ladder asks first.
+Nothing here lowers a threshold, and a score can only be raised by odds that were earned: they take
+the prior's place, so the market's verdict on the score, which is the prior's, is asked again. The
+first no of a setup is the market's or ours, whichever the ladder asks first.
 """
 
 from typing import Final, NamedTuple
 
 from engine.ladder import STEP, Reason
 from engine.market import MarketRow, Setup
+from engine.odds import PRIOR, EarnedOdds
 from engine.own_view import ACTIVE, OwnView
 from engine.risk import worst_case_usd
 from engine.rules import Rules, TemplateRules
@@ -24,7 +26,10 @@ _LOSS_LIMIT_STEPS: Final = frozenset(
 
 
 class Score(NamedTuple):
-    """A setup as the desk scored it: EUC = edge − uncertainty − cost, in R, and its first no."""
+    """A setup as the desk scored it: EUC = edge − uncertainty − cost, in R, and its first no.
+
+    `p_win_from` is `odds.PRIOR`, or names the map by the last session it was fitted on.
+    """
 
     template: str
     side: int
@@ -33,6 +38,7 @@ class Score(NamedTuple):
     belief: float
     instability: float
     p_win: float
+    p_win_from: str
     edge: float
     uncertainty: float
     cost: float
@@ -42,13 +48,18 @@ class Score(NamedTuple):
 
 
 def score_setup(setup: Setup, row: MarketRow, own: OwnView, rules: Rules) -> Score:
-    """EUC at decision time. With EQS = 1 and m = 1 it is the market's number to the bit."""
-    modifier = own.standings.get(setup.template, ACTIVE).modifier
+    """EUC at decision time. With EQS = 1, m = 1 and the prior it is the market's to the bit."""
+    standing = own.standings.get(setup.template, ACTIVE)
     market_cost = (row.friction_ticks or 0.0) / setup.stop_ticks
-    extra_cost = market_cost * (modifier - 1.0)
+    extra_cost = market_cost * (standing.modifier - 1.0)
     belief = setup.belief * own.eqs_factor
     less_belief = setup.belief - belief
+    odds = standing.earned_on(setup.side)
     less_p_win = rules.beliefs.prior_strength * less_belief
+    p_win = setup.p_win - less_p_win
+    if odds is not None:
+        p_win = _mapped(odds, belief, rules)
+        less_p_win = setup.p_win - p_win
     less_edge = less_p_win * (setup.target_ticks / setup.stop_ticks + 1.0)
     doubt = rules.decision.weight_eqs * (1.0 - own.eqs) + rules.decision.weight_belief * less_belief
     euc = setup.euc - doubt - extra_cost - less_edge
@@ -59,7 +70,8 @@ def score_setup(setup: Setup, row: MarketRow, own: OwnView, rules: Rules) -> Sco
         setup.target_ticks,
         belief,
         setup.instability,
-        setup.p_win - less_p_win,
+        p_win,
+        PRIOR if odds is None else odds.source,
         setup.edge - less_edge,
         setup.edge - market_cost - setup.euc + doubt,
         market_cost + extra_cost,
@@ -69,19 +81,28 @@ def score_setup(setup: Setup, row: MarketRow, own: OwnView, rules: Rules) -> Sco
     )
 
 
+def _mapped(odds: EarnedOdds, belief: float, rules: Rules) -> float:
+    """The probability that an earned map gives a belief, within the contract's bounds."""
+    law = rules.beliefs
+    return min(max(odds.belief_map.at_one(belief), law.p_win_min), law.p_win_max)
+
+
 def _first_no(
     setup: Setup, belief: float, euc: float, row: MarketRow, own: OwnView, rules: Rules
 ) -> Reason | None:
     """The earliest step at which the market or the desk refuses this setup; null when none does."""
     template = template_of(setup.template, rules)
+    standing = own.standings.get(setup.template, ACTIVE)
     noes = [] if setup.reason is None else [Reason(setup.reason)]
+    if noes == [Reason.EDGE_SCORE_BELOW_THETA] and standing.earned_on(setup.side) is not None:
+        noes = []  # The prior's verdict, and a setup's last step: the score below answers it.
     if own.tier is None or own.tier.name not in template.tiers:
         noes.append(Reason.TEMPLATE_NOT_ALLOWED_BY_TIER)
     if _exceeds_budget(setup, row, own, rules):
         noes.append(Reason.STOP_EXCEEDS_RISK_BUDGET)
     if belief < template.belief_min:
         noes.append(Reason.BELIEF_TOO_LOW)
-    if own.standings.get(setup.template, ACTIVE).is_quarantined:
+    if standing.is_quarantined:
         noes.append(Reason.STRATEGY_QUARANTINED)
     if euc < setup.theta:
         noes.append(Reason.EDGE_SCORE_BELOW_THETA)

@@ -16,6 +16,7 @@ import orjson
 from engine.broker import FeedState
 from engine.errors import InputRefused
 from engine.ladder import LADDER, STEP, Reason
+from engine.odds import EarnedOdds, Odds
 from engine.risk import (
     RiskState,
     budget_usd,
@@ -30,13 +31,15 @@ from engine.wording import CLOCKS, clock_at, needs_of, usd
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What learning says of a template: a factor on its cost, and whether it may enter at all.
+    """What learning says of a template: a factor on its cost, whether it may enter, and its odds.
 
-    Learning adds friction and quarantines; a modifier below 1 is refused.
+    Learning adds friction and quarantines; a modifier below 1 is refused. A side without `odds` has
+    the prior's.
     """
 
     modifier: float = 1.0
     is_quarantined: bool = False
+    odds: tuple[Odds, ...] = ()
 
     def __post_init__(self) -> None:
         if not 1.0 <= self.modifier < float("inf"):
@@ -44,6 +47,13 @@ class Standing:
                 f"learning modifier: expected at least 1, got {self.modifier}; "
                 "learning may add friction, it cannot remove any"
             )
+
+    def earned_on(self, side: int) -> EarnedOdds | None:
+        """The odds of a side where a map was earned; null where the prior stays."""
+        for odds in self.odds:
+            if odds.side == side and isinstance(odds, EarnedOdds):
+                return odds
+        return None
 
 
 ACTIVE: Final = Standing()

@@ -18,7 +18,7 @@ from zlib import crc32
 
 import polars as pl
 
-from engine.decision import Action
+from engine.decision import Action, could_enter
 from engine.desk import (
     Desk,
     DeskState,
@@ -95,6 +95,8 @@ def replay(
     that the sink has to be empty then.
     """
     started = perf_counter()
+    brings_odds = any(standing.odds for standing in settings.standings.values())
+    settings = replace(settings, has_odds=nights is not None or brings_odds)
     with _collector_at_rest():
         loop = _Loop(rules, settings, sink or MemorySink(), nights)
         if loop.last_date is not None:
@@ -204,9 +206,9 @@ class _Loop:
         kill_below = self.rules.constitution.dvs_kill_below
         enters_from: datetime | None = None
         is_idle, is_known = shadow.is_idle, False
-        minute = -1
+        minute, has_odds = -1, self.settings.has_odds
         for row in session.rows:
-            may_enter = row.may_enter and is_idle
+            may_enter = is_idle and (could_enter(row) if has_odds else row.may_enter)
             if may_enter:
                 # Asked only here: while a trade is open the answer changes often and is not needed.
                 if not is_known:

@@ -13,6 +13,8 @@ from contracts.schemas import columns_of
 from engine.decision import Action
 from engine.journal import Chain, Entry, Event, Kind, Stamp
 from engine.learning.attribution import attribution
+from engine.learning.calibration import calibrate
+from engine.learning.calibration_table import calibration_rows, with_odds
 from engine.learning.fills import execution_rows
 from engine.learning.learning_state import Night, next_learning, standings
 from engine.learning.reliability import TrustChanged
@@ -34,12 +36,16 @@ class ReplayNights:
     def __init__(self, contexts: pl.DataFrame, bars: pl.DataFrame, rules: Rules) -> None:
         self.changes: list[TrustChanged] = []
         self.state = pl.DataFrame(schema=columns_of("learning_state"))
+        self.calibration = pl.DataFrame(schema=columns_of("calibration"))
         self._rules = rules
         self._history = LearnedHistory(market_frame(contexts, bars, rules), rules)
 
     def standings(self) -> Mapping[str, Standing]:
         """Under what the next session is opened; nothing before the first night."""
-        return {} if self.state.is_empty() else standings(self.state, self._rules)
+        if self.state.is_empty():
+            return {}
+        night = self.state["session_date"][0]
+        return with_odds(standings(self.state, self._rules), self.calibration, night, self._rules)
 
     def after(self, entries: Sequence[Entry], stamp: Stamp) -> None:
         """The night of a session that has just been played."""
@@ -49,6 +55,7 @@ class ReplayNights:
         night = self._learned(traded, day)
         self.state = night.state
         self.changes += night.changes
+        self.calibration = self._calibrated(day)
 
     def _traded(self, events: Sequence[Event], day: date) -> pl.DataFrame:
         """The session's trades, with how much each teaches."""
@@ -68,6 +75,13 @@ class ReplayNights:
     def _learned(self, traded: pl.DataFrame, day: date) -> Night:
         history = self._history
         return next_learning(self.state, traded, history.on(history.shadows, day), day, self._rules)
+
+    def _calibrated(self, day: date) -> pl.DataFrame:
+        history, rules = self._history, self._rules
+        known = history.through(history.forecasts, day)
+        enough = rules.beliefs.calibration_outcomes_min
+        judged = calibrate(known, rules.learning.calibration, outcomes_min=enough)
+        return calibration_rows(judged, day, rules)
 
 
 def _teaches(entry: Entry) -> bool:

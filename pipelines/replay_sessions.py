@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from engine.decision import SCORE_STEP
 from engine.desk import Mode, QuietBar, Recording, SessionOpened, is_quiet, quiet_bars
 from engine.exchange import NO_FAULTS, FaultPlan
 from engine.market import MarketRow, market_frame, market_rows
@@ -23,9 +24,11 @@ class ReplaySettings:
     """What a replay is asked for; with `jumps` the bars that can do nothing are passed over, or
     taken a run at a time where each leaves its records.
 
-    `resumes_killed` plays a person who resumes a killed desk before the next open. The last two
-    only trade memory for speed: sessions computed at once, and bars made ready after one that may
-    be an entry, which is longer than any template holds a trade.
+    `resumes_killed` plays a person who resumes a killed desk before the next open. `has_odds` says
+    that `standings`, or nights on the way, may bring odds: then a bar that only the score by the
+    prior refuses may be an entry; `replay` sets it. The last two only trade memory for speed:
+    sessions computed at once, and bars made ready after one that may be an entry, which is longer
+    than any template holds a trade.
     """
 
     equity_usd: Decimal
@@ -36,6 +39,7 @@ class ReplaySettings:
     standings: Mapping[str, Standing] = field(default_factory=dict)
     jumps: bool = True
     resumes_killed: bool = False
+    has_odds: bool = False
     chunk_sessions: int = 128
     window_bars: int = 48
 
@@ -105,7 +109,7 @@ def _played(
     is_full, jumps = settings.recording is Recording.FULL, jumps_of(settings)
     if is_full:
         frame = journal_text(frame, rules)
-    wanted = _is_near_an_entry(rules, settings.window_bars)
+    wanted = _is_near_an_entry(rules, settings)
     told: list[QuietBar] = []
     busy: list[int] = []
     if is_full and jumps:
@@ -132,10 +136,12 @@ def _played(
         start = end
 
 
-def _is_near_an_entry(rules: Rules, window_bars: int) -> pl.Expr:
+def _is_near_an_entry(rules: Rules, settings: ReplaySettings) -> pl.Expr:
     """Bars that may be an entry or kill, and those after them that a trade would live through."""
     starts = pl.col("may_enter") | (pl.col("dvs") < rules.constitution.dvs_kill_below)
-    lately = starts.cast(pl.Int8).rolling_max(window_bars + 1, min_samples=1)
+    if settings.has_odds:
+        starts |= pl.col("market_step") == SCORE_STEP
+    lately = starts.cast(pl.Int8).rolling_max(settings.window_bars + 1, min_samples=1)
     return lately.over("session_date") == 1
 
 

@@ -12,6 +12,7 @@ from engine.broker import (
     Command,
     FeedReported,
 )
+from engine.errors import InputRefused
 from engine.execution_quality import Trouble
 from engine.kill import FlatVerified, KillChanged
 from engine.market import MarketRow
@@ -34,7 +35,11 @@ class Recording(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionOpened:
-    """The session, its mode, and what the last night's learning says of the templates."""
+    """The session, its mode, and what the last night's learning says of the templates.
+
+    Raises `InputRefused` for odds of this session or a later one: nothing of a session may decide
+    in it.
+    """
 
     at: datetime
     session_date: date
@@ -44,6 +49,15 @@ class SessionOpened:
     mode: Mode
     recording: Recording = Recording.FULL
     standings: Mapping[str, Standing]
+
+    def __post_init__(self) -> None:
+        for template, standing in self.standings.items():
+            for odds in standing.odds:
+                if odds.through >= self.session_date:
+                    raise InputRefused(
+                        f"{template}: expected odds of nights before session {self.session_date}, "
+                        f"got those of {odds.through}; open it under the night before"
+                    )
 
     @property
     def minutes(self) -> int:

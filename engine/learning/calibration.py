@@ -8,16 +8,16 @@ drawing whole sessions again; and a map is only ever judged on sessions after th
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from engine.errors import InputRefused
+from engine.odds import BeliefMap, Floats
 from engine.rules import CalibrationRules
-
-Floats = npt.NDArray[np.float64]
 
 FORECAST_COLUMNS: Final[dict[str, pl.DataType]] = {
     "session_date": pl.Date(),
@@ -40,30 +40,6 @@ class Estimate:
     value: float
     low: float | None
     high: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BeliefMap:
-    """Probability of the target as a rising, piecewise linear function of the belief.
-
-    Flat outside the outermost knots. `beliefs` rise strictly, `p_win` never falls.
-    """
-
-    beliefs: tuple[float, ...]
-    p_win: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        rises = all(b > a for a, b in zip(self.beliefs, self.beliefs[1:], strict=False))
-        never_falls = all(b >= a for a, b in zip(self.p_win, self.p_win[1:], strict=False))
-        if len(self.beliefs) != len(self.p_win) or not self.beliefs or not rises or not never_falls:
-            raise InputRefused(
-                "belief map: expected as many probabilities as rising beliefs, never falling; "
-                f"got {self.beliefs} and {self.p_win}"
-            )
-
-    def at(self, belief: Floats) -> Floats:
-        """The probability for each belief."""
-        return np.interp(belief, self.beliefs, self.p_win)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,9 +78,9 @@ def calibrate(
     0 to 1 or rows that are no forecasts.
     """
     _check(forecasts)
-    groups = forecasts.sort("session_date", maintain_order=True).partition_by(
-        "template", "side", as_dict=True
-    )
+    if not forecasts["session_date"].is_sorted():
+        forecasts = forecasts.sort("session_date", maintain_order=True)
+    groups = forecasts.partition_by("template", "side", as_dict=True)
     return [
         _calibration(str(key[0]), int(key[1]), groups[key], rules, outcomes_min)
         for key in sorted(groups)
@@ -118,23 +94,24 @@ def belief_map(beliefs: Floats, wins: Floats, knots_max: int) -> BeliefMap:
     and no single lucky one at the edge makes a certainty.
     """
     order = np.argsort(beliefs, kind="stable")
-    return _fitted(beliefs[order], wins[order], knots_max)
+    known, p_win = _knots(beliefs[order], wins[order], np.ones_like(beliefs), knots_max)
+    return BeliefMap(beliefs=tuple(known.tolist()), p_win=tuple(p_win.tolist()))
 
 
-def _fitted(beliefs: Floats, wins: Floats, knots_max: int) -> BeliefMap:
-    """The map of beliefs that rise already."""
+def _knots(beliefs: Floats, wins: Floats, counts: Floats, knots_max: int) -> tuple[Floats, Floats]:
+    """Beliefs and probabilities of the map over beliefs that rise; only counts of 1 take part."""
     from scipy.optimize import isotonic_regression  # Dear to import, and only a night needs it.
 
-    cuts = np.unique(np.linspace(0, beliefs.size, knots_max + 1).astype(np.int64))
+    seen = counts.cumsum()
+    groups = min(knots_max, int(seen[-1]))
+    cuts = np.arange(groups + 1) * int(seen[-1]) // groups
     weight = np.diff(cuts).astype(np.float64)
-    at = np.add.reduceat(beliefs, cuts[:-1]) / weight
-    rate = np.add.reduceat(wins, cuts[:-1]) / weight
+    starts = np.searchsorted(seen, cuts[:-1] + 1)
+    at = np.add.reduceat(beliefs * counts, starts) / weight
+    rate = np.add.reduceat(wins * counts, starts) / weight
     rising = isotonic_regression(rate, weights=weight).x
     known, first = np.unique(at, return_index=True)
-    return BeliefMap(
-        beliefs=tuple(float(belief) for belief in known),
-        p_win=tuple(float(p) for p in np.maximum.accumulate(rising[first])),
-    )
+    return known, np.maximum.accumulate(rising[first])
 
 
 def _check(forecasts: pl.DataFrame) -> None:
@@ -173,17 +150,20 @@ def _calibration(
         calibration_error=_estimate(sums.error(), sums.error(draws), rules),
         bins=_table(sums, draws, rules),
         belief_map=belief_map(beliefs, wins, rules.knots_max) if is_enough else None,
-        brier_map_ahead=None if ahead is None else ahead[0],
-        brier_base_ahead=None if ahead is None else ahead[1],
-        is_earned=is_enough and ahead is not None and ahead[2],
+        brier_map_ahead=None if ahead is None else ahead.brier_map,
+        brier_base_ahead=None if ahead is None else ahead.brier_base,
+        is_earned=is_enough and ahead is not None and ahead.has_won,
     )
 
 
+@lru_cache(maxsize=8)
 def _draws(sessions: int, resamples: int) -> Floats:
     """How often each session is drawn in each resample. Shape: resamples, sessions."""
     generator = np.random.default_rng(_SEED)
     share = np.full(sessions, 1.0 / sessions)
-    return generator.multinomial(sessions, share, size=resamples).astype(np.float64)
+    drawn: Floats = generator.multinomial(sessions, share, size=resamples).astype(np.float64)
+    drawn.flags.writeable = False
+    return drawn
 
 
 class _Sums:
@@ -260,32 +240,42 @@ def _table(sums: _Sums, draws: Floats, rules: CalibrationRules) -> pl.DataFrame:
     )
 
 
+class _Ahead(NamedTuple):
+    """Scores of the map and of the base rate on sessions after their fit, and whether it won."""
+
+    brier_map: float
+    brier_base: float
+    has_won: bool
+
+
 def _ahead(
     beliefs: Floats, wins: Floats, sessions: npt.NDArray[np.int64], rules: CalibrationRules
-) -> tuple[float, float, bool] | None:
-    """Scores of the map and of the base rate on sessions after their fit, and whether it won.
+) -> _Ahead | None:
+    """How the map does on sessions it has not seen; null before there are any.
 
     Refitted every few sessions on all before. The map has won when the interval of its advantage,
     over draws of the sessions ahead, lies above zero.
     """
-    starts = np.searchsorted(sessions, np.arange(sessions[-1] + 2))
-    order = np.argsort(beliefs, kind="stable")
-    advantage, scored = [], []
-    for first in range(rules.sessions_min, int(sessions[-1]) + 1, rules.refit_sessions):
-        past = order[order < starts[first]]
-        fitted = _fitted(beliefs[past], wins[past], rules.knots_max)
-        base = wins[past].mean()
-        for session in range(first, min(first + rules.refit_sessions, int(sessions[-1]) + 1)):
-            now = slice(starts[session], starts[session + 1])
-            of_map = np.sum((fitted.at(beliefs[now]) - wins[now]) ** 2)
-            of_base = np.sum((base - wins[now]) ** 2)
-            scored.append((of_map, of_base, float(now.stop - now.start)))
-            advantage.append(of_base - of_map)
-    if not scored:
+    ends = np.searchsorted(sessions, np.arange(int(sessions[-1]) + 1), side="right")
+    if ends.size <= rules.sessions_min:
         return None
-    totals = np.array(scored)
-    drawn = _draws(len(totals), rules.resamples) @ np.array(advantage)
+    order = np.argsort(beliefs, kind="stable")
+    rising, won = beliefs[order], wins[order]
+    of_map, of_base = [], []
+    for first in range(rules.sessions_min, ends.size, rules.refit_sessions):
+        start = ends[first - 1]
+        now = slice(start, ends[min(first + rules.refit_sessions, ends.size) - 1])
+        is_past = (order < start).astype(np.float64)
+        knots = _knots(rising, won, is_past, rules.knots_max)
+        of_map.append((np.interp(beliefs[now], *knots) - wins[now]) ** 2)
+        of_base.append((wins[:start].mean() - wins[now]) ** 2)
+    starts = ends[rules.sessions_min - 1 : -1] - ends[rules.sessions_min - 1]
+    squared = (np.concatenate(of_map), np.concatenate(of_base))
+    by_session = [np.add.reduceat(errors, starts) for errors in squared]
+    drawn = _draws(starts.size, rules.resamples) @ (by_session[1] - by_session[0])
     tail = (1.0 - rules.confidence) / 2
-    count = totals[:, 2].sum()
-    score, base_score = (float(totals[:, column].sum() / count) for column in (0, 1))
-    return score, base_score, bool(np.quantile(drawn, tail) > 0)
+    return _Ahead(
+        brier_map=float(squared[0].mean()),
+        brier_base=float(squared[1].mean()),
+        has_won=bool(np.quantile(drawn, tail) > 0),
+    )

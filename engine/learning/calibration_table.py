@@ -1,14 +1,19 @@
-"""Calibrations as rows of the table `calibration`."""
+"""Calibrations as rows of the table `calibration`, and the odds that these rows allow."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any, Final
 
 import orjson
 import polars as pl
 
+from engine.errors import InputRefused
 from engine.learning.calibration import Calibration
+from engine.odds import BeliefMap, EarnedOdds, Odds, PriorOdds
+from engine.own_view import Standing
 from engine.rules import Rules
+from engine.units import Side
 
 CALIBRATION_COLUMNS: Final[dict[str, pl.DataType]] = {
     "symbol": pl.String(),
@@ -80,3 +85,49 @@ def _whole(each: Calibration) -> dict[str, Any]:
         "is_map_earned": each.is_earned,
         "map_json": None if knots is None else orjson.dumps(knots).decode(),
     }
+
+
+def with_odds(
+    standings: Mapping[str, Standing], rows: pl.DataFrame, night: date, rules: Rules
+) -> Mapping[str, Standing]:
+    """Standings that also say what a night made of each side's odds.
+
+    `rows` are the night's `CALIBRATION_COLUMNS`. A side whose map is missing, has not been earned
+    or cannot be read keeps the prior, and says why.
+    """
+    wholes = {(row["template"], row["side"]): row for row in rows.filter(bin=0).to_dicts()}
+    return {
+        template: replace(
+            standing,
+            odds=tuple(_odds(wholes.get((template, side)), side, night, rules) for side in Side),
+        )
+        for template, standing in standings.items()
+    }
+
+
+def _odds(row: Mapping[str, Any] | None, side: Side, night: date, rules: Rules) -> Odds:
+    law, number = rules.learning.calibration, int(side)
+
+    def prior(why: str) -> Odds:
+        return PriorOdds(side=number, through=night, why=why)
+
+    if row is None:
+        return prior("no outcome of it is known")
+    needed = rules.beliefs.calibration_outcomes_min
+    if row["map_json"] is None:
+        return prior(
+            f"{row['outcomes']} outcomes in {row['sessions']} sessions, of {needed} in "
+            f"{law.sessions_min} asked for"
+        )
+    if not row["is_map_earned"]:
+        return prior("its map is not surely better ahead than the share of wins")
+    try:
+        knots = orjson.loads(row["map_json"])
+        fitted = BeliefMap(beliefs=tuple(knots["beliefs"]), p_win=tuple(knots["p_win"]))
+    except (orjson.JSONDecodeError, KeyError, TypeError, InputRefused) as error:
+        return prior(f"its stored map cannot be read ({error})")
+    why = (
+        f"Brier score {row['brier_map_ahead']:.4f} ahead against {row['brier_base_ahead']:.4f}, "
+        f"{row['outcomes']} outcomes in {row['sessions']} sessions"
+    )
+    return EarnedOdds(side=number, through=night, why=why, belief_map=fitted)

@@ -24,13 +24,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.broker import FeedState
-from engine.decision import Action, Decision, decide, decide_in_full, decision_payload, managed
+from engine.decision import (
+    Action,
+    Decision,
+    could_enter,
+    decide,
+    decide_in_full,
+    decision_payload,
+    managed,
+)
 from engine.errors import InputRefused
 from engine.ladder import LADDER, LAYER, PASSED, STEP, Reason
 from engine.market import MarketRow, Setup
+from engine.odds import BeliefMap, EarnedOdds
 from engine.own_view import OwnFacts, Standing, own_view
 from engine.risk import RiskState, worst_case_usd
+from engine.rules import Rules
 
+SCORE = Reason.EDGE_SCORE_BELOW_THETA
 FIRST_TEMPLATE_STEP = STEP[Reason.TEMPLATE_NOT_ALLOWED_BY_TIER]
 
 
@@ -145,8 +156,8 @@ def test_an_unspoiled_bar_is_an_entry() -> None:
     assert (decision.action, decision.reason, decision.layer) == (Action.ENTER, None, None)
     assert decision.chosen == GOOD_SETUP
     assert decision.sentence == (
-        "10:42 ET enter K1 long (VWAP reversion): F1 at 0.70 of 0.65, EUC 0.12 over theta 0.10. "
-        "Stop 8 ticks, target 12, risking $12.50 with costs."
+        "10:42 ET enter K1 long (VWAP reversion): F1 at 0.70 of 0.65, p_win 0.57 by the prior, "
+        "EUC 0.12 over theta 0.10. Stop 8 ticks, target 12, risking $12.50 with costs."
     )
 
 
@@ -243,8 +254,8 @@ def test_a_refused_setup_is_told_by_the_one_that_came_furthest() -> None:
 
     assert decision.reason is Reason.EDGE_SCORE_BELOW_THETA
     assert decision.sentence == (
-        "10:42 ET skip: edge score below theta. Nearest was K2 long at belief 0.70, EUC 0.04 for "
-        "theta 0.10."
+        "10:42 ET skip: edge score below theta. Nearest was K2 long at belief 0.70, p_win 0.57 by "
+        "the prior, EUC 0.04 for theta 0.10."
     )
     assert decision.counterfactual == "needs K2 long EUC 0.10, was 0.04"
 
@@ -414,10 +425,35 @@ def market_rows(draw: st.DrawFn) -> MarketRow:
     return bar._replace(market_step=step, may_enter=False) if is_bars else bar
 
 
+@st.composite
+def earned_odds(draw: st.DrawFn) -> tuple[EarnedOdds, ...]:
+    """A map for one side or both, from nothing to certainty."""
+    sides = draw(st.lists(st.sampled_from([-1, 1]), unique=True))
+    knots = sorted(draw(st.lists(st.floats(0, 1), min_size=1, max_size=4, unique=True)))
+    p_win = sorted(draw(st.floats(0, 1)) for _ in knots)
+    fitted = BeliefMap(beliefs=tuple(knots), p_win=tuple(p_win))
+    night = TODAY - timedelta(days=1)
+    return tuple(
+        EarnedOdds(side=side, through=night, why="drawn", belief_map=fitted) for side in sides
+    )
+
+
 standings = st.dictionaries(
     st.sampled_from(["K1", "K2", "K3", "K4"]),
-    st.builds(Standing, modifier=st.sampled_from([1.0, 1.2, 1.5]), is_quarantined=st.booleans()),
+    st.builds(
+        Standing,
+        modifier=st.sampled_from([1.0, 1.2, 1.5]),
+        is_quarantined=st.booleans(),
+        odds=st.just(()) | earned_odds(),
+    ),
 )
+
+
+def without_odds(facts: OwnFacts) -> OwnFacts:
+    kept = {name: replace(standing, odds=()) for name, standing in facts.standings.items()}
+    return replace(facts, standings=kept)
+
+
 money = st.sampled_from(["0", "-5.00", "-12.50", "-17.51", "-21.00", "40.00"]).map(Decimal)
 
 
@@ -497,15 +533,17 @@ def test_the_law_catches_a_shortcut_that_forgets_the_desk() -> None:
 def test_a_bar_on_which_the_market_may_not_enter_is_never_an_entry(
     bar: MarketRow, facts: OwnFacts
 ) -> None:
+    untaught = decide(bar, own_view(without_odds(facts), RULES), RULES)
     decision = decide(bar, own_view(facts, RULES), RULES)
 
-    assert bar.may_enter or decision.action is Action.SKIP
+    assert bar.may_enter or untaught.action is Action.SKIP
+    assert could_enter(bar) or decision.action is Action.SKIP
     assert bool(decision.counterfactual) is (decision.action is Action.SKIP)
 
 
 @given(market_rows(), own_facts)
-def test_learning_can_only_turn_entries_into_skips(bar: MarketRow, facts: OwnFacts) -> None:
-    taught = decide(bar, own_view(facts, RULES), RULES)
+def test_trust_can_only_turn_entries_into_skips(bar: MarketRow, facts: OwnFacts) -> None:
+    taught = decide(bar, own_view(without_odds(facts), RULES), RULES)
     untaught = decide(bar, own_view(replace(facts, standings={}), RULES), RULES)
 
     assert taught.action is Action.SKIP or untaught.action is Action.ENTER
@@ -513,6 +551,42 @@ def test_learning_can_only_turn_entries_into_skips(bar: MarketRow, facts: OwnFac
         assert after.euc <= before.euc
         assert after.theta == before.theta
         assert before.reason is None or after.reason is not None
+
+
+def no_of_odds_but_the_score(bar: MarketRow, facts: OwnFacts, rules: Rules) -> None:
+    """The law of odds: they answer the score, within the contract's bounds, and no other gate."""
+    taught = decide(bar, own_view(facts, rules), rules)
+    untaught = decide(bar, own_view(without_odds(facts), rules), rules)
+
+    assert taught.action is Action.SKIP or untaught.reason in (None, SCORE)
+    if taught.reason is not SCORE and untaught.reason is not SCORE:
+        assert (taught.action, taught.reason) == (untaught.action, untaught.reason)
+    for after, before in zip(taught.scores, untaught.scores, strict=True):
+        same = ("template", "side", "stop_ticks", "target_ticks", "belief", "theta", "cost")
+        assert [getattr(after, name) for name in same] == [getattr(before, name) for name in same]
+        assert after.reason == before.reason or {after.reason, before.reason} == {None, SCORE}
+        if after.p_win_from != "prior":
+            assert RULES.beliefs.p_win_min <= after.p_win <= RULES.beliefs.p_win_max
+
+
+@given(market_rows(), own_facts)
+def test_odds_answer_the_score_and_no_other_gate(bar: MarketRow, facts: OwnFacts) -> None:
+    no_of_odds_but_the_score(bar, facts, RULES)
+
+
+def test_the_law_catches_odds_that_know_no_bounds() -> None:
+    sure = EarnedOdds(
+        side=1,
+        through=TODAY - timedelta(days=1),
+        why="planted",
+        belief_map=BeliefMap(beliefs=(0.5,), p_win=(1.0,)),
+    )
+    facts = replace(CLEAR, standings={"K1": Standing(odds=(sure,))})
+    boundless = replace(RULES, beliefs=replace(RULES.beliefs, p_win_max=1.0))
+
+    no_of_odds_but_the_score(row(setup(reason="EDGE_SCORE_BELOW_THETA")), facts, RULES)
+    with pytest.raises(AssertionError):
+        no_of_odds_but_the_score(row(setup()), facts, boundless)
 
 
 @given(market_rows(), own_facts)
