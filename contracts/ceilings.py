@@ -183,6 +183,7 @@ EXECUTION: Final = {
     "execution.eqs_losses.*.amount": _ceiling("0.01", 1),
     "execution.eqs_losses.*.half_life_bars": _ceiling(1, 390),
     "execution.reconcile_seconds": _ceiling(1, 30),
+    "execution.reconcile_flat_seconds": _ceiling(1, 300),
     "execution.protect_within_seconds": _ceiling(1, 5),
     "execution.unknown_order_seconds_max": _ceiling(1, 60),
     "execution.connection_lost_seconds_max": _ceiling(1, 120),

@@ -235,6 +235,7 @@ class ExecutionRules:
     slippage_surprise_multiple: float
     eqs_losses: Mapping[str, QualityLoss]
     reconcile_seconds: int
+    reconcile_flat_seconds: int
     protect_within_seconds: int
     unknown_order_seconds_max: int
     connection_lost_seconds_max: int

@@ -52,6 +52,10 @@ class LiveStep:
         """Whether time alone may make something due; a tick is cheap, but leaves a record then."""
         return self._desk.wants_clock(self.state)
 
+    def is_due(self, at: datetime) -> bool:
+        """Whether a look at the clock would do anything now."""
+        return self._desk.is_due(self.state, at)
+
     def deliver(self, happened: Input) -> tuple[Command, ...]:
         """One input: step, commit, and return the commands that may be sent now."""
         return self._commit(self._desk.step(self.state, happened))

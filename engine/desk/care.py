@@ -1,6 +1,6 @@
 """What the desk does unasked after every input: triggers, flattening, protection, repairs."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from engine.broker import CancelOrder, Leg, OrderEvent, OrderReported, ReplaceStop
 from engine.desk.facts import AlertRaised
@@ -17,6 +17,7 @@ from engine.kill import (
 )
 from engine.orders import OrderState
 from engine.reconciliation import Finding, FindingKind
+from engine.rules import ExecutionRules
 from engine.supervisor import (
     Order,
     overdue_entries,
@@ -59,18 +60,24 @@ def tick(turn: Turn) -> None:
     for order in overdue_entries(state.orders, at):
         turn.send(CancelOrder(ref=order.ref), order.decision_id)
     _give_up_waiting(turn)
-    due = timedelta(seconds=law.reconcile_seconds)
-    since = state.reconciled_at
-    if state.is_exposed and (since is None or at - since >= due):
-        turn.ask("routine")
     query = state.query
     if query is not None and at - query.at >= _again(turn):
         # Believed flat or not: what was asked has a reason, and no answer is not 'nothing there'.
         turn.ask(query.cause)
+    due = timedelta(seconds=law.reconcile_seconds)
+    since = state.reconciled_at
+    is_old = since is None or at - since >= due
+    if (state.is_exposed and is_old) or _is_long_unseen(state, at, law):
+        turn.ask("routine")
 
 
-def is_due(state: DeskState) -> bool:
-    """Whether a tick could change anything; not for a desk that holds and awaits nothing."""
+def is_due(state: DeskState, at: datetime, law: ExecutionRules) -> bool:
+    """Whether a tick could change anything."""
+    return awaits(state) or _is_long_unseen(state, at, law)
+
+
+def awaits(state: DeskState) -> bool:
+    """Whether time alone may bring something about; not for one that holds and awaits nothing."""
     return (
         state.trade is not None
         or state.down_since is not None
@@ -78,6 +85,14 @@ def is_due(state: DeskState) -> bool:
         or (state.kill.is_killed and not state.kill.is_flat_verified)
         or state.is_exposed
     )
+
+
+def _is_long_unseen(state: DeskState, at: datetime, law: ExecutionRules) -> bool:
+    """Whether even a desk that believes it is flat should look: a report of a trade may be lost."""
+    session, since = state.session, state.reconciled_at
+    if session is None or since is None or at >= session.closes_at:
+        return False
+    return at - since >= timedelta(seconds=law.reconcile_flat_seconds)
 
 
 def _trigger(turn: Turn) -> tuple[KillCause, str] | None:

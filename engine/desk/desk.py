@@ -7,7 +7,7 @@ from typing import Final, assert_never
 from engine.broker import FeedReported
 from engine.decision import Action, decide
 from engine.desk.bars import bar_entry, close_bar, decision_entry, is_quality_news, see_bar
-from engine.desk.care import close_trade, is_due, take_care, tick
+from engine.desk.care import awaits, close_trade, is_due, take_care, tick
 from engine.desk.facts import (
     BarClosed,
     ClockTicked,
@@ -70,7 +70,7 @@ class Desk:
             case OperatorCommanded():
                 _obey(turn, happened)
             case ClockTicked():
-                if not is_due(turn.state):
+                if not is_due(turn.state, turn.at, self.rules.execution):
                     return turn.done()
                 turn.note(happened)
                 tick(turn)
@@ -90,7 +90,11 @@ class Desk:
 
     def wants_clock(self, state: DeskState) -> bool:
         """Whether the desk waits for something that time alone may bring about."""
-        return is_due(state)
+        return awaits(state)
+
+    def is_due(self, state: DeskState, at: datetime) -> bool:
+        """Whether a tick at this instant would do anything."""
+        return is_due(state, at, self.rules.execution)
 
     def enters_from(self, state: DeskState) -> datetime | None:
         """From when on a bar could be an entry if nothing else happens; null for not this session.

@@ -159,6 +159,7 @@ class _Run:
                 self._play_part(part, row)
         if self.down_until is None:
             self._attempt(lambda: desk.decide(row))
+            self._look_at_the_clock()
             self._look()
 
     def _is_quiet(self) -> bool:
@@ -182,9 +183,13 @@ class _Run:
         else:
             self._hear(told)
         self._disturb(row)
-        if self.down_until is None and desk.desk.wants_clock(desk.state):
-            self._attempt(lambda: desk.deliver((ClockTicked(at=desk.clock(desk.now)),)))
+        self._look_at_the_clock()
         self._look()
+
+    def _look_at_the_clock(self) -> None:
+        desk, at = self.desk, self.desk.clock(self.desk.now)
+        if self.down_until is None and desk.desk.is_due(desk.state, at):
+            self._attempt(lambda: desk.deliver((ClockTicked(at=at),)))
 
     def _hear(self, told: Sequence[BrokerReport]) -> None:
         if told and self.down_until is None:

@@ -4,7 +4,7 @@ The process dies before a commit, after it, or after a send; the disk refuses a 
 is the journal, and a new process folds it, compares with the broker and catches up with the bars.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -45,7 +45,7 @@ from pipelines.campaign.day_laws import differences
 from pipelines.campaign.law import LawBroken, judge
 from pipelines.campaign.step_laws import STEP_LAWS, StepSeen
 from pipelines.campaign.troubles import Storm, Trouble
-from pipelines.shadow import ShadowDesk, refs_of
+from pipelines.shadow import COMMANDS_MAX, ShadowDesk, refs_of
 
 CATCHING_UP: Final = "bars that were missed are being caught up"
 IDLE_SHARE: Final = 0.01
@@ -102,13 +102,24 @@ class StruckDesk(ShadowDesk):
         """What the broker says now, by its own clock."""
         self.deliver([self._by_its_clock(report) for report in reports])
 
+    def deliver(self, inputs: Iterable[Input]) -> None:
+        """Step through these inputs; an answer is heard after all that was on its way before it."""
+        inbox, sent = deque(inputs), 0
+        while inbox:
+            commands = self._step(inbox.popleft())
+            sent += len(commands)
+            if sent > COMMANDS_MAX:
+                raise HaltDesk(f"more than {COMMANDS_MAX} commands, the last was {commands[-1]}")
+            for command in commands:
+                inbox += self.submit(command, self.now)
+
     def decide(self, row: MarketRow) -> None:
         """One closed bar."""
         before = self.state
         step = self.desk.step_bar(before, row)
         commands = self._keep(before, BarClosed(row), step)
-        if commands:
-            self._settle(commands, BarClosed(row))
+        for command in commands:
+            self.deliver(self.submit(command, self.now))
 
     def clock(self, at: datetime) -> datetime:
         """The broker's time at an instant."""

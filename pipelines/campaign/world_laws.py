@@ -49,7 +49,8 @@ def position_is_protected(seen: WorldSeen) -> str | None:
 def position_is_noticed(seen: WorldSeen) -> str | None:
     """A position nobody told us of is found by the routine reconciliation, and dealt with."""
     law = seen.rules.execution
-    patience = law.reconcile_seconds + law.protect_within_seconds + law.flatten_verify_seconds
+    routine = law.reconcile_seconds if seen.state.is_exposed else law.reconcile_flat_seconds
+    patience = routine + law.protect_within_seconds + law.flatten_verify_seconds
     within = timedelta(seconds=patience) + 2 * _GRACE
     return _naked(seen, seen.naked_since, within, "unnoticed and unprotected")
 

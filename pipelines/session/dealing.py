@@ -59,7 +59,7 @@ class Dealing:
     def tick(self) -> None:
         """Let the desk look at the clock, if it waits for something that time may bring about."""
         now = self.broker.now()
-        if not self.live.wants_clock:
+        if not self.live.is_due(now):
             return
         pause = URGENT_TICK if _is_urgent(self.state) else CALM_TICK
         if self._ticked_at is None or now - self._ticked_at >= pause:

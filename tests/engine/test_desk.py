@@ -697,12 +697,36 @@ def test_a_question_without_an_answer_is_asked_again_by_a_desk_that_believes_it_
     assert asked == {30.1: [], 30.2: again, 30.3: [], 30.4: again}
 
 
-def test_a_flat_desk_leaves_no_trace_of_the_clock(stage):
+def test_a_flat_desk_leaves_no_trace_of_the_clock_until_it_is_time_to_look(stage):
+    stage.tell(snapshot(47))
     before = len(stage.entries)
 
-    stage.tick(50)
+    asked = {minute: stage.tick(minute) for minute in (50, 51.9)}
 
+    assert asked == {50: [], 51.9: []}
     assert len(stage.entries) == before
+
+
+def test_a_desk_that_believes_it_is_flat_looks_every_five_minutes_of_the_session(stage):
+    stage.tell(snapshot(47))
+
+    asked = {minute: stage.tick(minute) for minute in (52, 52.1)}
+    stage.tell(snapshot(52.1))
+    late = stage.tick(391)
+
+    assert asked == {52: [QueryBroker(cause="routine")], 52.1: []}
+    assert late == []
+
+
+def test_a_position_whose_report_was_lost_is_found_by_a_flat_desk(stage):
+    strange = fill("hand-1", Side.LONG, PRICE, 20, name="x.9.01")
+
+    asked = stage.tick(20.1)
+    found = stage.tell(snapshot(20.11, position=1, executions=[strange]))
+
+    assert asked == [QueryBroker(cause="routine")]
+    assert kill_cause(stage) is KillCause.UNEXPECTED_POSITION
+    assert "FlattenPosition" in kinds_of(found)
 
 
 def test_the_connection_coming_back_is_followed_by_a_question(stage):
