@@ -9,11 +9,12 @@ from assets import told
 from assets.learned_history import learned_history
 from assets.outcomes import outcomes
 from assets.partitions import sessions_of
-from assets.ports import MarketStore
+from assets.ports import LearningJournal, MarketStore, Warehouse
+from assets.standings import calibration_before
 from assets.tables import schema_check, stage_asset
-from contracts.schemas import columns_of
 from engine.learning.calibration import calibrate
 from engine.learning.calibration_table import calibration_rows
+from engine.learning.lessons import About, odds_changes
 from engine.rules import Rules
 
 
@@ -31,23 +32,29 @@ def numbers(_rules: Rules) -> Mapping[str, pl.Expr]:
 def calibration(
     context: dg.AssetExecutionContext,
     market: dg.ResourceParam[MarketStore],
+    warehouse: dg.ResourceParam[Warehouse],
     rules: dg.ResourceParam[Rules],
+    learning_journal: dg.ResourceParam[LearningJournal],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """Reliability tables, scores and maps per template and side, of sessions already over."""
     dates = [each.session_date for each in sessions_of(context.partition_keys, rules.session)]
     history = learned_history(market, dates, rules)
     law, enough = rules.learning.calibration, rules.beliefs.calibration_outcomes_min
-    parts = [pl.DataFrame(schema=columns_of("calibration"))]
+    parts, learned = [calibration_before(warehouse, dates[0], rules)], {}
     for day in dates:
         known = history.through(history.forecasts, day)
         parts.append(calibration_rows(calibrate(known, law, outcomes_min=enough), day, rules))
-    rows = pl.concat(parts)
+        learned[day] = odds_changes(parts[-2], parts[-1], day)
+    journalled = learning_journal.record(About.ODDS, learned)
+    rows = pl.concat(parts[1:])
     newest = rows.filter(pl.col("session_date") == dates[-1], pl.col("bin") == 0)
     shown = newest.select(
         *("template", "side", "outcomes", "p_win_mean", "win_rate", "brier", "brier_base"),
         *("calibration_error", "is_map_earned"),
     )
-    return dg.MaterializeResult(value=rows, metadata={"scores": told.table(shown)})
+    return dg.MaterializeResult(
+        value=rows, metadata={"scores": told.table(shown), "nights_journalled": journalled}
+    )
 
 
 calibration_schema = schema_check("calibration")

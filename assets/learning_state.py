@@ -10,11 +10,12 @@ from assets import told
 from assets.attribution import attribution as attributed
 from assets.learned_history import LearnedHistory, learned_history
 from assets.partitions import NIGHT_BEFORE, sessions_of
-from assets.ports import MarketStore, Warehouse
+from assets.ports import LearningJournal, MarketStore, Warehouse
 from assets.standings import state_before
 from assets.tables import schema_check, session_check, sessions_in, stage_asset, stored_rows
 from assets.trades import trades as traded
 from engine.learning.learning_state import Night, next_learning
+from engine.learning.lessons import About
 from engine.rules import Rules
 
 
@@ -41,18 +42,21 @@ def learning_state(
     market: dg.ResourceParam[MarketStore],
     warehouse: dg.ResourceParam[Warehouse],
     rules: dg.ResourceParam[Rules],
+    learning_journal: dg.ResourceParam[LearningJournal],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """Trust in each template after the session, from that of the night before."""
     dates = [each.session_date for each in sessions_of(context.partition_keys, rules.session)]
     history = learned_history(market, dates, rules)
     weighed = _weighed(trades, attribution)
     before, parts = state_before(warehouse, dates[0], rules), []
+    learned = {}
     for day in dates:
         night = _night(before, weighed, history, day)
         for change in night.changes:
             context.log.warning("%s: %s", day, change.text)
-        before = night.state
+        before, learned[day] = night.state, night.changes
         parts.append(night.state)
+    journalled = learning_journal.record(About.TRUST, learned)
     rows = pl.concat(parts)
     trusted = parts[-1].filter(pl.col("trust").is_not_null())
     shown = trusted.select(
@@ -60,7 +64,12 @@ def learning_state(
     )
     changes = rows.filter(pl.col("change") != "").select("session_date", "template", "change")
     return dg.MaterializeResult(
-        value=rows, metadata={"trust": told.table(shown), "changes": told.table(changes)}
+        value=rows,
+        metadata={
+            "trust": told.table(shown),
+            "changes": told.table(changes),
+            "nights_journalled": journalled,
+        },
     )
 
 

@@ -3,7 +3,7 @@
 The implementations live in `pipelines`; tests pass their own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 import polars as pl
 
 from engine.journal import Broken, Event, Kind, Verified
+from engine.learning.lessons import About, OddsChanged
+from engine.learning.reliability import TrustChanged
 
 if TYPE_CHECKING:
     import dagster as dg  # Replay and the command line read these ports without Dagster.
@@ -152,6 +154,19 @@ class SessionRuns(Protocol):
         """Play a stored or generated session through the simulated gateway, on books of its own.
 
         Raises `SourceError` when neither the store nor the source has bars of it.
+        """
+        ...
+
+
+class LearningJournal(Protocol):
+    """What nights changed, journalled once each."""
+
+    def record(
+        self, about: About, learned: Mapping[date, Sequence[TrustChanged | OddsChanged]]
+    ) -> int:
+        """Append what each night changed unless it is known, and return how many events it took.
+
+        Raises `RetryLater` while another process writes.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
+from typing import Literal
 
 import polars as pl
 
@@ -16,14 +17,28 @@ from engine.rules import Rules
 
 def state_before(warehouse: Warehouse, session_date: date, rules: Rules) -> pl.DataFrame:
     """The learning state of the last night before a session; empty if there was none."""
+    return _before("learning_state", warehouse, session_date, rules)
+
+
+def calibration_before(warehouse: Warehouse, session_date: date, rules: Rules) -> pl.DataFrame:
+    """The calibration of the last night before a session; empty if there was none."""
+    return _before("calibration", warehouse, session_date, rules)
+
+
+def _before(
+    table: Literal["learning_state", "calibration"],
+    warehouse: Warehouse,
+    session_date: date,
+    rules: Rules,
+) -> pl.DataFrame:
     symbol = rules.instrument.symbol
     newest = warehouse.query(
-        "SELECT max(session_date) AS day FROM learning_state WHERE symbol = ? AND session_date < ?",
+        f"SELECT max(session_date) AS day FROM {table} WHERE symbol = ? AND session_date < ?",  # noqa: S608
         [symbol, session_date],
     )["day"][0]
     if newest is None:
-        return pl.DataFrame(schema=columns_of("learning_state"))
-    return warehouse.read("learning_state", symbol, newest, newest)
+        return pl.DataFrame(schema=columns_of(table))
+    return warehouse.read(table, symbol, newest, newest)
 
 
 def standings_for(

@@ -66,6 +66,7 @@ def definitions_for(wiring: Wiring) -> dg.Definitions:
             "reports": wiring.reports,
             "session_runs": wiring.sessions,
             "session_journals": wiring.session_journals,
+            "learning_journal": wiring.learning_journal,
             "wiring": wiring,
             "market_tables": MarketTables(wiring.market, wiring.rules),
             "desk_tables": DeskTables(wiring.warehouse, wiring.rules),

@@ -13,7 +13,7 @@ from engine.decision import Action
 from engine.errors import InputRefused
 from engine.journal import Kind
 from pipelines.journal_store import JournalReader, journal_paths
-from pipelines.journal_words import Told, new_york, told_of
+from pipelines.journal_words import Told, new_york, told_of, told_of_night
 from pipelines.wiring import Wiring
 
 DESK: Final = "desk/"
@@ -69,7 +69,8 @@ def session_story(wiring: Wiring, session_date: date, *, of: str = "") -> Sessio
     `of` keeps the journals whose name under the folder of journals contains it. Raises
     `CalendarError` for a day without a session and `InputRefused` when no such journal has it.
     """
-    paths = journal_paths(wiring.journals)
+    learned = wiring.learning_journal
+    paths = [path for path in journal_paths(wiring.journals) if path != learned.path]
     having = [path for path in paths if session_date in _sessions(path)]
     having.sort(key=lambda path: not _name(wiring, path).startswith(DESK))
     chosen = next((path for path in having if of in _name(wiring, path)), None)
@@ -78,6 +79,7 @@ def session_story(wiring: Wiring, session_date: date, *, of: str = "") -> Sessio
     kinds = (Kind.DECISION, Kind.TRADE, Kind.KILL, Kind.ALERT)
     events = JournalReader(chosen).events(session_date=session_date, kinds=kinds)
     told = [each for each in map(told_of, events) if each is not None]
+    told += told_of_night(learned.events(session_date))
     others = tuple(_name(wiring, path) for path in having if path != chosen)
     return SessionStory(journal=chosen, session_date=session_date, told=tuple(told), others=others)
 

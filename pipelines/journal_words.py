@@ -1,16 +1,17 @@
 """What single events of the journal tell a person, in plain English."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from engine.desk import fact_of
-from engine.desk.facts import AlertRaised
+from engine.desk.facts import AlertRaised, OutsideResultCounted
 from engine.journal import Event, Kind
 from engine.kill import KillChanged
+from engine.learning.lessons import lesson_of
 from engine.trade import ExitKind, TradeClosed
 from engine.wording import side_name, usd
 
@@ -49,6 +50,20 @@ def told_of(event: Event) -> Told | None:
     return Told(at=at, seq=event.seq, action=event.kind, text=text, decision=None)
 
 
+def told_of_night(events: Iterable[Event]) -> list[Told]:
+    """What the night of a session changed, a line for each change and for each correction."""
+    told = []
+    for event in events:
+        lesson, at = lesson_of(event.payload), datetime.fromisoformat(event.at)
+        lead = "the night, corrected: " if lesson.corrects else "the night: "
+        texts = [change.text for change in lesson.changes]
+        told += [
+            Told(at=at, seq=event.seq, action=event.kind, text=f"{lead}{text}.", decision=None)
+            for text in texts or [f"no change of {lesson.about} after all"]
+        ]
+    return told
+
+
 def _text_of(event: Event, at: datetime) -> str | None:
     """Sentence of an event that is no decision; null for one that only a machine cares about."""
     clock = f"{new_york(at):%H:%M} ET"
@@ -57,6 +72,8 @@ def _text_of(event: Event, at: datetime) -> str | None:
             return f"{clock} {_closed_text(closed)}"
         case KillChanged() as changed:
             return f"{clock} the desk is {changed.after.value}, by {changed.by}: {changed.text}."
+        case OutsideResultCounted() as outside:
+            return f"{clock} outside any trade {usd(outside.net_usd)} were won or lost."
         case AlertRaised() as alert:
             return f"{clock} alert: {alert.text}."
         case _:

@@ -14,6 +14,7 @@ from engine.desk import Mode
 from engine.own_view import Standing
 from engine.rules import Rules
 from pipelines.journal_store import JournalReader
+from pipelines.learning_journal import LearningJournal
 from pipelines.session.files import SessionFiles
 from pipelines.session_journals import HomeJournals
 from pipelines.settings import Settings, load_settings
@@ -87,6 +88,11 @@ class Wiring:
     @cached_property
     def session_journals(self) -> HomeJournals:
         return HomeJournals(home=self.home, rules=self.rules)
+
+    @cached_property
+    def learning_journal(self) -> LearningJournal:
+        path = self.home.learning / f"{self.settings.symbol}.sqlite"
+        return LearningJournal(path=path, rules=self.rules)
 
     @property
     def journal(self) -> Path:

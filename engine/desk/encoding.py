@@ -81,11 +81,13 @@ def entry_of(fact: Fact) -> Entry:
 
 
 def fact_of(event: Event) -> Fact | None:
-    """The fact that an event holds; null for a decision, which is a record and changes nothing.
+    """The fact that an event holds; null for a record that changes nothing in the desk.
+
+    Those are decisions, and what a night learned: it reaches the desk when a session is opened.
 
     Raises `JournalError` for a fact that this version cannot read.
     """
-    if event.kind == Kind.DECISION:
+    if event.kind == Kind.DECISION or event.kind == Kind.LEARNING:
         return None
     at = datetime.fromisoformat(event.at)
     if event.kind == Kind.BAR:

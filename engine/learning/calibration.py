@@ -49,7 +49,7 @@ class Calibration:
     Scores are Brier scores: the mean squared error of a probability, less is better. `base` is the
     score of always saying the share of wins known before; `ahead` scores are those on later
     sessions than the fit's, null before there are any. `is_earned` says the map beat the base
-    there.
+    there, on as many sessions as a fit needs: one lucky day proves nothing.
     """
 
     template: str
@@ -277,5 +277,5 @@ def _ahead(
     return _Ahead(
         brier_map=float(squared[0].mean()),
         brier_base=float(squared[1].mean()),
-        has_won=bool(np.quantile(drawn, tail) > 0),
+        has_won=starts.size >= rules.sessions_min and bool(np.quantile(drawn, tail) > 0),
     )

@@ -26,6 +26,7 @@ STYLES: Final = {
     "trade": "bold cyan",
     "kill": "bold red",
     "alert": "bold red",
+    "learning": "magenta",
 }
 
 SCORES: Final = (

@@ -147,10 +147,12 @@ def _dagster(home: Home) -> Mapping[str, Any]:
 def _desk(home: Home, paths: list[Path]) -> Mapping[str, Any]:
     """The kill switch in the newest journal that can be read; null fields without one.
 
-    The desk's own journals speak first, then rehearsals and replays; that of alerts has no switch.
+    The desk's own journals speak first, then rehearsals and replays; those of alerts and of what
+    the nights changed have no switch.
     """
     own = [path for path in paths if home.journals / DESK in path.parents]
-    others = [path for path in paths if path not in own and path.name != ALERTS]
+    aside = (home.learning, home.journals / ALERTS)
+    others = [each for each in paths if each not in own and not {each, *each.parents} & {*aside}]
     for path in (*own, *others):
         try:
             switch = kill_switch_of(JournalReader(path))

@@ -27,6 +27,11 @@ class Home:
         return self.root / "journals"
 
     @property
+    def learning(self) -> Path:
+        """Journals of what the nights changed, one per symbol; they tell of no session's play."""
+        return self.journals / "learning"
+
+    @property
     def published(self) -> Path:
         """The read-only copy of the warehouse for notebooks and other readers."""
         return self.root / "published.duckdb"

@@ -40,6 +40,8 @@ def journal_findings(
         if not chosen and dates:
             return
         yield _chain(name, reader)
+        if wiring.home.learning in path.parents:
+            return
         yield _cash(name, reader, chosen, wiring.rules)
         yield unjudged("live = batch", name, {"bars"} & broken) or _seen(
             name, reader, chosen, wiring

@@ -213,3 +213,15 @@ def test_templates_and_sides_are_calibrated_apart() -> None:
 
     assert [(each.template, each.side) for each in found] == [("K1", 1), ("K2", -1)]
     assert found[0].brier == calibrated(rows).brier
+
+
+def test_a_map_that_won_on_a_few_sessions_ahead_has_not_been_earned_yet() -> None:
+    young = [
+        calibrated(forecasts(seed, rising, sessions=RULES.sessions_min + 1)) for seed in range(8)
+    ]
+    judged = calibrated(forecasts(1, rising, sessions=2 * RULES.sessions_min, per_session=100))
+
+    lucky = [each for each in young if (each.brier_map_ahead or 1) < (each.brier_base_ahead or 0)]
+    assert len(lucky) > 2
+    assert not any(each.is_earned for each in young)
+    assert judged.is_earned
