@@ -4,11 +4,9 @@ Sessions are computed a chunk at a time and journalled one transaction each. Ord
 close of a bar meet the next one; the clock ticks at bar closes, and only while something is open.
 """
 
-import gc
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -34,6 +32,7 @@ from engine.journal import REPLAY_CODE, Entry, Stamp
 from engine.ladder import Reason
 from engine.own_view import Standing
 from engine.rules import Rules
+from pipelines.collector import collector_at_rest
 from pipelines.journal_sink import JournalSink, MemorySink
 from pipelines.replay_sessions import PlayedSession, ReplaySettings, jumps_of, played_sessions
 from pipelines.shadow import ShadowDesk
@@ -97,7 +96,7 @@ def replay(
     started = perf_counter()
     brings_odds = any(standing.odds for standing in settings.standings.values())
     settings = replace(settings, has_odds=nights is not None or brings_odds)
-    with _collector_at_rest():
+    with collector_at_rest():
         loop = _Loop(rules, settings, sink or MemorySink(), nights)
         if loop.last_date is not None:
             bars = bars.filter(pl.col("session_date") > loop.last_date)
@@ -106,18 +105,6 @@ def replay(
             if progress is not None:
                 progress(session.opened.session_date, loop.bars)
     return loop.result(perf_counter() - started)
-
-
-@contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """No cycle collection meanwhile: the loop makes no cycles, and a pass walks all its rows."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 class _Loop:

@@ -19,6 +19,7 @@ from engine.broker import (
 )
 from engine.desk import LoopFailed, OperatorCommanded, OperatorVerb, SessionClosed
 from engine.errors import HaltDesk, InputRefused, RetryLater
+from pipelines.collector import collector_at_rest, tidy_up
 from pipelines.session.bars import SessionBars
 from pipelines.session.desk_process import DeskProcess
 from pipelines.session.heartbeat import RunState
@@ -75,18 +76,23 @@ class SessionLoop:
         With a journal that cannot be written nothing may be sent: the native stop protects.
         """
         try:
-            self._begin()
-            while not self._is_over():
-                if self._stop.is_set():
-                    return self._stop_early()
-                self._turn()
-            return self._close()
+            with collector_at_rest():
+                return self._played()
         except HaltDesk:
             raise
         except Exception as error:
             if self._has_begun or not isinstance(error, RetryLater | InputRefused):
                 self._fail(error)
             raise
+
+    def _played(self) -> Ending:
+        self._begin()
+        tidy_up()
+        while not self._is_over():
+            if self._stop.is_set():
+                return self._stop_early()
+            self._turn()
+        return self._close()
 
     def _begin(self) -> None:
         """What fails in here because the broker cannot be asked is tried again by the next run."""
@@ -98,6 +104,7 @@ class SessionLoop:
     # ── One turn ────────────────────────────────────────────────────────────────────────────────
 
     def _turn(self) -> None:
+        decided_at = self._dealing.state.last_bar_at
         self._broker.wait(WAIT_SECONDS)
         told = self._broker.told()
         self._hear(told)
@@ -107,6 +114,8 @@ class SessionLoop:
             self._broker.caught_up()
         self._reins.report()
         self._pulse.beat(RunState.RUNNING)
+        if self._dealing.state.last_bar_at != decided_at:
+            tidy_up()
 
     def _hear(self, told: Sequence[BrokerReport | MarketReport]) -> None:
         for is_bars, reports in groupby(told, lambda report: isinstance(report, BarReported)):
