@@ -125,9 +125,16 @@ class _Query:
             return self._answer(joined)
 
     def close(self) -> None:
-        """Give up the run that waits, if any, and end the thread."""
+        """Give up the run that waits, if any, and end the thread.
+
+        The plan holds our methods inside Polars, where the garbage collector sees no cycle: what
+        leads from us to it, also by the traceback of a run that was given up, has to be cut, or
+        all of it stays for as long as the process lives.
+        """
         self._let_go()
         self._thread.shutdown()
+        self._run = None
+        del self._plan
 
     def _let_go(self) -> None:
         if self._run is not None:

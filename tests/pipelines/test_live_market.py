@@ -1,5 +1,7 @@
 """The newest bar of a live session: the row of the batch, prepared for or not."""
 
+import gc
+import weakref
 from datetime import timedelta
 
 import polars as pl
@@ -109,3 +111,17 @@ def test_closing_ends_the_thread_that_waits():
     live.close()
 
     assert not any(waiting.is_alive() for waiting in thread._threads)
+
+
+def test_a_market_that_was_closed_leaves_nothing_behind():
+    live = LiveMarket(RULES, CONTEXT)
+    live.prepare(BARS.head(10))
+    live.newest(BARS.head(11), after=closed_before(10))
+    live.prepare(BARS.head(11))
+    live.wait_until_prepared()
+    query = weakref.ref(live._query)
+
+    live.close()
+
+    gc.collect()
+    assert query() is None
