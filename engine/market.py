@@ -98,12 +98,12 @@ _BELIEFS: Final = {
 _BELIEF_INDEX: Final = {key: MarketRow._fields.index(name) for key, name in _BELIEFS.items()}
 _TEXTS: Final = ("bar_json", "evidence_json", "sentence", "counterfactual")
 _EFFECTIVE: Final = (*_BELIEFS.values(), "f5", "f6")
-_SOURCES: Final = {
+ROW_SOURCES: Final = {
     name: f"{name}_effective" if name in _EFFECTIVE else name
     for name in MarketRow._fields
     if name not in {"closes_at", "phase", "setups"}
 }
-"""Column behind each plain field of `MarketRow`."""
+"""Column behind each plain field of `MarketRow`; the others are made of several or of another."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FEW_ROWS: Final = 8
@@ -165,14 +165,14 @@ def columns_of_rows(names: Sequence[str]) -> list[str]:
     of_setups = (
         f"{name}_{field}" for name in _templates(tuple(names)) for field in Setup._fields[1:]
     )
-    read = {*_SOURCES.values(), "closes_at", "session_phase", *of_setups}
+    read = {*ROW_SOURCES.values(), "closes_at", "session_phase", *of_setups}
     return [name for name in names if name in read]
 
 
 def market_rows(frame: pl.DataFrame) -> list[MarketRow]:
     """The rows of a `market_frame`, with the journal's text where `narrative` added its columns."""
     present = set(frame.columns)
-    sources = {name: source for name, source in _SOURCES.items() if source in present}
+    sources = {name: source for name, source in ROW_SOURCES.items() if source in present}
     values = _values(frame[[*sources.values()]])
     columns: dict[str, Sequence[object]] = dict(zip(sources, values, strict=True))
     columns |= {name: [""] * frame.height for name in _TEXTS if name not in present}

@@ -1,0 +1,1 @@
+"""Many parameter sets over many sessions, each trade for trade what a replay under it would do."""

@@ -1,0 +1,144 @@
+"""The market's columns as arrays, and single rows of them as the desk reads a row.
+
+A lone trade looks at some ten bars of a million, so rows are made when they are asked for.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property, partial
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from engine.ladder import PASSED
+from engine.market import ROW_SOURCES, MarketRow
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
+_BLANK: Final[Mapping[str, object]] = {
+    "market_step": PASSED,
+    "may_enter": True,
+    "setups": (),
+    **dict.fromkeys(("bar_json", "evidence_json", "sentence", "counterfactual"), ""),
+}
+"""What a row says of its own candidates: the sweep fills them in for each set."""
+
+Reader = Callable[[int], object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TapeSession:
+    """One session on the tape: its rows from `start` until `end`, and its exchange's seed.
+
+    `week` and `month` are the periods of its loss limits. `minutes_before` are those of all
+    sessions before it, as the desk counts bars for its EQS. `killed_from` is the first row whose
+    data kills the desk, `end` where there is none.
+    """
+
+    session_date: date
+    opens_at: datetime
+    opens_us: int
+    start: int
+    end: int
+    minutes_before: int
+    killed_from: int
+    seed: int
+
+    @cached_property
+    def week(self) -> tuple[int, int]:
+        return self.session_date.isocalendar()[:2]
+
+    @cached_property
+    def month(self) -> tuple[int, int]:
+        return self.session_date.year, self.session_date.month
+
+
+class Tape:
+    """All bars of one symbol; `frame` is the `tape` of a `Market`, in the order of time."""
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self.closes_us = frame["closes_at"].to_physical().to_numpy()
+        sources = {**ROW_SOURCES, "closes_at": "closes_at", "phase": "session_phase"}
+        self._readers: list[Reader] = [
+            partial(_blank, _BLANK[name])
+            if name in _BLANK
+            else _reader(frame[sources[name]], is_whole=name == "phase")
+            for name in MarketRow._fields
+        ]
+
+    def row(self, place: int) -> MarketRow:
+        """The bar as the desk reads it, without setups; raises `IndexError` beyond the tape."""
+        return MarketRow._make([read(place) for read in self._readers])
+
+
+def sessions_of(
+    frame: pl.DataFrame,
+    session_minutes: Mapping[date, int],
+    dvs_kill_below: float,
+    seed_of: Callable[[date], int],
+) -> list[TapeSession]:
+    """The sessions of a tape's frame, in order."""
+    killing = pl.col("_row").filter(pl.col("dvs") < dvs_kill_below).first()
+    parts = (
+        frame.with_row_index("_row")
+        .group_by("session_date", maintain_order=True)
+        .agg(
+            pl.first("_row", "closes_at", "minute"), pl.len().alias("height"), killing.alias("kill")
+        )
+    )
+    found: list[TapeSession] = []
+    minutes_before = 0
+    for part in parts.iter_rows(named=True):
+        day, start = part["session_date"], part["_row"]
+        end = start + part["height"]
+        opens_at = part["closes_at"] - timedelta(minutes=part["minute"] + 1)
+        found.append(
+            TapeSession(
+                session_date=day,
+                opens_at=opens_at,
+                opens_us=(opens_at - _EPOCH) // timedelta(microseconds=1),
+                start=start,
+                end=end,
+                minutes_before=minutes_before,
+                killed_from=end if part["kill"] is None else part["kill"],
+                seed=seed_of(day),
+            )
+        )
+        minutes_before += session_minutes[day]
+    return found
+
+
+def _blank(value: object, _place: int) -> object:
+    return value
+
+
+def _reader(column: pl.Series, *, is_whole: bool) -> Reader:
+    """Reads one place of a column as `market_rows` does; null is null."""
+    plain = _plain_reader(column.cast(pl.Int32) if is_whole else column)
+    if not column.null_count():
+        return plain
+    missing = column.is_null().to_numpy().item
+    return lambda place: None if missing(place) else plain(place)
+
+
+def _plain_reader(column: pl.Series) -> Reader:
+    if column.dtype == pl.Datetime:
+        instants = column.to_physical().to_numpy().item
+        return lambda place: _EPOCH + timedelta(microseconds=instants(place))
+    if column.dtype == pl.Date:
+        days = column.to_physical().to_numpy().item
+        return lambda place: date.fromordinal(_EPOCH_DAY + days(place))
+    if not column.dtype.is_numeric() and column.dtype != pl.Boolean:
+        return _word_reader(column)
+    filled = column.fill_null(value=False) if column.dtype == pl.Boolean else column.fill_null(0)
+    return np.ascontiguousarray(filled.to_numpy()).item
+
+
+def _word_reader(column: pl.Series) -> Reader:
+    """Words repeat: they are kept once, and their numbers a byte each."""
+    words: Sequence[str] = column.drop_nulls().unique().sort().to_list()
+    numbers = {word: number for number, word in enumerate(words)}
+    codes = column.replace_strict(numbers, default=0, return_dtype=pl.UInt8).to_numpy().item
+    return lambda place: words[codes(place)]
