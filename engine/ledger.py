@@ -1,7 +1,7 @@
 """What was traded, once per execution, and what it cost: the one source of quantity and price."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
 
@@ -14,13 +14,15 @@ class Ledger:
     """What was traded in this session, once per execution, and what it cost.
 
     `carried` is a position that no execution of this session explains: held over, or adopted from
-    the broker, whose word wins. Without slots, to keep the position: it is asked for far more often
-    than it changes.
+    the broker, whose word wins. `counted` names the executions, less their revision, whose result
+    is in the day's. Without slots, to keep the position: it is asked for far more often than it
+    changes.
     """
 
     executions: tuple[ExecutionReported, ...] = ()
     commissions_usd: Mapping[str, Decimal] = field(default_factory=dict)
     carried: int = 0
+    counted: frozenset[str] = frozenset()
 
     @cached_property
     def position(self) -> int:
@@ -46,19 +48,24 @@ class Ledger:
             return self
         base, _ = _identity(execution.execution_id)
         kept = tuple(f for f in self.executions if _identity(f.execution_id)[0] != base)
-        return Ledger(
-            executions=(*kept, execution),
-            commissions_usd=self.commissions_usd,
-            carried=self.carried,
-        )
+        return replace(self, executions=(*kept, execution))
 
     def with_commission(self, execution_id: str, usd: Decimal) -> "Ledger":
         """The ledger with what the broker charged for one execution."""
-        return Ledger(
-            executions=self.executions,
-            commissions_usd={**self.commissions_usd, execution_id: usd},
-            carried=self.carried,
-        )
+        return replace(self, commissions_usd={**self.commissions_usd, execution_id: usd})
+
+    def with_counted(self, execution_ids: Iterable[str]) -> "Ledger":
+        """The ledger once the result of these executions is in the day's."""
+        return replace(self, counted=self.counted.union(_identity(i)[0] for i in execution_ids))
+
+    def is_counted(self, execution_id: str) -> bool:
+        """Whether the result of an execution, or of what it corrects, is in the day's."""
+        return _identity(execution_id)[0] in self.counted
+
+    @property
+    def uncounted(self) -> tuple[ExecutionReported, ...]:
+        """Executions whose result is in no closed trade's and in nothing else that was counted."""
+        return tuple([fill for fill in self.executions if not self.is_counted(fill.execution_id)])
 
     def fills_of(self, refs: Iterable[OrderRef]) -> tuple[ExecutionReported, ...]:
         """Executions of these orders, in the order they were heard of."""
@@ -92,6 +99,16 @@ class Ledger:
             charged = self.commission_usd(fill)
             total += per_side_usd * fill.quantity if charged is None else charged
         return total
+
+
+def lots_of(fills: Iterable[ExecutionReported]) -> int:
+    """Signed contracts that these executions leave open."""
+    return sum(fill.side * fill.quantity for fill in fills)
+
+
+def flow_ticks_of(fills: Iterable[ExecutionReported]) -> int:
+    """Contracts times ticks received for what was sold, less those paid for what was bought."""
+    return -sum(fill.side * fill.quantity * fill.price_ticks for fill in fills)
 
 
 def _identity(execution_id: str) -> tuple[str, int]:

@@ -31,6 +31,7 @@ from engine.desk.facts import (
     LoopFailed,
     OperatorCommanded,
     OperatorRefused,
+    OutsideResultCounted,
     PositionAdopted,
     Reconciled,
     SessionClosed,
@@ -106,6 +107,9 @@ def _apply(state: DeskState, fact: Fact, rules: Rules) -> DeskState:
             missing = fact.found - state.position
             ledger = replace(state.ledger, carried=state.ledger.carried + missing)
             return state._replace(ledger=ledger)
+        case OutsideResultCounted():
+            risk = state.risk.corrected(fact.net_usd)
+            return state._replace(risk=risk, ledger=state.ledger.with_counted(fact.execution_ids))
         case TroubleNoted():
             return state._replace(quality=state.quality.impaired(fact.trouble, fact.bar_number))
         case KillChanged():
@@ -203,8 +207,11 @@ def _after_result(state: DeskState, trade: Trade, fact: TradeClosed, rules: Rule
     )
     before = state.summaries.get(name) or TemplateSummary(template=name)
     summary = template(name, rules).post_trade_update(before, result)
+    fills = state.fills_of_trade(fact.decision_id)
     return state._replace(
-        risk=state.risk.closed(fact.net_usd), summaries={**state.summaries, name: summary}
+        risk=state.risk.closed(fact.net_usd),
+        summaries={**state.summaries, name: summary},
+        ledger=state.ledger.with_counted(fill.execution_id for fill in fills),
     )
 
 
@@ -241,14 +248,12 @@ def _after_execution(state: DeskState, fact: ExecutionReported) -> DeskState:
 
 
 def _after_commission(state: DeskState, fact: CommissionReported, rules: Rules) -> DeskState:
-    """Book the commission; where a closed trade was booked with an estimate, correct its result."""
+    """Book the commission; where a result was counted with an estimate, correct it."""
     known = state.ledger.commissions_usd
     ledger = state.ledger.with_commission(fact.execution_id, fact.commission_usd)
-    ended = state.ended_trade
     risk = state.risk
-    if ended is not None and ended.entry is not None and fact.execution_id not in known:
-        refs = [order.ref for order in state.orders.of(ended.plan.decision_id)]
-        fills = [f for f in ledger.fills_of(refs) if f.execution_id == fact.execution_id]
+    if fact.execution_id not in known and ledger.is_counted(fact.execution_id):
+        fills = [f for f in ledger.executions if f.execution_id == fact.execution_id]
         per_side_usd = rules.instrument.fees.per_side_usd
         estimated_usd = state.ledger.fees_usd(fills, per_side_usd)
         risk = risk.corrected(estimated_usd - ledger.fees_usd(fills, per_side_usd))

@@ -15,6 +15,7 @@ from engine.kill import (
     margin_trigger,
     position_trigger,
 )
+from engine.ledger import lots_of
 from engine.orders import OrderState
 from engine.reconciliation import Finding, FindingKind
 from engine.rules import ExecutionRules
@@ -98,7 +99,7 @@ def _is_long_unseen(state: DeskState, at: datetime, law: ExecutionRules) -> bool
 def _trigger(turn: Turn) -> tuple[KillCause, str] | None:
     """The first reason to kill, if there is one."""
     state = turn.state
-    if state.position != 0:
+    if state.position != 0 or (state.trade is not None and state.trade.entry is not None):
         trigger = position_trigger(state.position, turn.rules.constitution) or _unexpected_position(
             turn
         )
@@ -136,9 +137,14 @@ def _unprotected_position(turn: Turn) -> tuple[KillCause, str] | None:
 
 
 def _unexpected_position(turn: Turn) -> tuple[KillCause, str] | None:
+    """A position that is not the trade's own, or against it."""
     state = turn.state
     position, trade = state.position, state.trade
-    if position == 0 or (trade is not None and position * trade.plan.side > 0):
+    own = 0
+    if trade is not None:
+        refs = [order.ref for order in state.orders.of(trade.plan.decision_id)]
+        own = lots_of(state.ledger.fills_of(refs))
+    if position == own and (trade is None or own * trade.plan.side >= 0):
         return None
     wanted = "nothing" if trade is None else f"a {trade.plan.side.name.lower()} trade"
     return KillCause.UNEXPECTED_POSITION, f"{position} held, {wanted} expected"

@@ -180,6 +180,19 @@ class PositionAdopted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutsideResultCounted:
+    """Executions of no trade ended flat: a flattening of what another hand bought, a late fill.
+
+    Their result, fees included, counts in the limits. The price of an adopted position is unknown:
+    then `net_usd` is the fees alone.
+    """
+
+    at: datetime
+    execution_ids: tuple[str, ...]
+    net_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataQualityChanged:
     """The data validity score crossed a gate; `level` is 0 (kills), 1, 2 (holds) or 3 (enters)."""
 
@@ -219,6 +232,7 @@ Fact = (
     | TroubleNoted
     | Reconciled
     | PositionAdopted
+    | OutsideResultCounted
     | DataQualityChanged
     | OperatorRefused
     | AlertRaised

@@ -5,15 +5,16 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from engine.broker import AccountReported, FeedReported, FeedState
+from engine.broker import AccountReported, ExecutionReported, FeedReported, FeedState
 from engine.desk.facts import SessionOpened
 from engine.execution_quality import ExecutionQuality
 from engine.kill import KillSwitch
-from engine.ledger import Ledger
+from engine.ledger import Ledger, lots_of
 from engine.risk import RiskState
 from engine.strategies.protocol import TemplateSummary
 from engine.supervisor import Orders
 from engine.trade import Trade
+from engine.units import DecisionId
 
 DVS_LEVEL_BEST: Final = 3
 """The score is good enough to enter; see `DataQualityChanged`."""
@@ -69,6 +70,14 @@ class DeskState(NamedTuple):
     def is_exposed(self) -> bool:
         """Whether something is held, or may come to be held by an order that is alive."""
         return self.position != 0 or bool(self.orders.live)
+
+    def fills_of_trade(self, decision_id: DecisionId) -> tuple[ExecutionReported, ...]:
+        """Executions that make a trade's result.
+
+        Its own; where they do not end flat, another hand had a part in it: then all uncounted ones.
+        """
+        fills = self.ledger.fills_of(order.ref for order in self.orders.of(decision_id))
+        return fills if lots_of(fills) == 0 else self.ledger.uncounted
 
     def bar_number(self, at: datetime) -> int:
         """The number of the bar that is running at an instant, over all sessions of the journal."""

@@ -1,12 +1,15 @@
 """What orders and fills mean for the trade: filled, ended, flat, and with what result."""
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Final
 
 from engine.broker import ExecutionReported, Leg
+from engine.desk.facts import OutsideResultCounted
 from engine.desk.turn import Turn
 from engine.execution_quality import Trouble
 from engine.kill import KillCause, KillEvent, KillState, change
+from engine.ledger import flow_ticks_of, lots_of
 from engine.orders import OrderState, is_final
 from engine.risk import RiskState
 from engine.rules import Constitution
@@ -32,6 +35,7 @@ def follow(turn: Turn) -> None:
     _revive(turn)
     trade = turn.state.trade
     if trade is None:
+        count_outside(turn)
         return
     entries = turn.state.orders.of(trade.plan.decision_id, Leg.ENTRY)
     fills = turn.state.ledger.fills_of(order.ref for order in entries)
@@ -115,7 +119,8 @@ def _follow_exit(turn: Turn) -> None:
     orders = turn.state.orders.of(trade.plan.decision_id)
     legs = {order.ref: order.leg for order in orders}
     fills = turn.state.ledger.fills_of(legs)
-    if sum(fill.side * fill.quantity for fill in fills) != 0:
+    if lots_of(fills) != 0:
+        _follow_other_hands(turn, trade)
         return
     last_leg = legs[fills[-1].ref]
     kind = _exit_kind(trade, last_leg)
@@ -124,6 +129,15 @@ def _follow_exit(turn: Turn) -> None:
         note_slippage(turn, trade, slipped, "stop")
     move(turn, TradeEvent.WENT_FLAT, exit_kind=kind)
     _close(turn, kind)
+
+
+def _follow_other_hands(turn: Turn, trade: Trade) -> None:
+    """A trade that we are closing is over once the account is flat, whoever made it so."""
+    state = turn.state
+    if trade.state is TradeState.CLOSING and not state.is_exposed:
+        kind = trade.exit_kind or ExitKind.KILL
+        move(turn, TradeEvent.WENT_FLAT, exit_kind=kind)
+        _close(turn, kind)
 
 
 def _exit_kind(trade: Trade, leg: Leg) -> ExitKind:
@@ -140,8 +154,9 @@ def _close(turn: Turn, kind: ExitKind) -> None:
     trade = state.trade
     if trade is None or trade.state is not TradeState.CLOSED:
         return
-    fills = state.ledger.fills_of(order.ref for order in state.orders.of(trade.plan.decision_id))
-    gross_ticks = -sum(fill.side * fill.quantity * fill.price_ticks for fill in fills)
+    fills = state.fills_of_trade(trade.plan.decision_id)
+    # What a hand paid that told no execution is unknown: the last close stands in for it.
+    gross_ticks = flow_ticks_of(fills) if lots_of(fills) == 0 else sum(trade.path_ticks[-1:])
     fees_usd = state.ledger.fees_usd(fills, instrument.fees.per_side_usd)
     gross_usd = instrument.to_usd(gross_ticks)
     exits = tuple(fill for fill in fills if fill.side is not trade.plan.side)
@@ -164,6 +179,27 @@ def _close(turn: Turn, kind: ExitKind) -> None:
             mae_ticks=min(trade.mae_ticks, *excursions, 0),
             mfe_ticks=max(trade.mfe_ticks, *excursions, 0),
             path_ticks=trade.path_ticks,
+        )
+    )
+    count_outside(turn)
+    _halt_at_limit(turn)
+
+
+def count_outside(turn: Turn) -> None:
+    """Once flat, executions that no trade has counted are a result like any other."""
+    state, instrument = turn.state, turn.rules.instrument
+    if state.trade is not None or state.position != 0:
+        return
+    fills = state.ledger.uncounted
+    if not fills:
+        return
+    gross_usd = instrument.to_usd(flow_ticks_of(fills)) if lots_of(fills) == 0 else Decimal(0)
+    fees_usd = state.ledger.fees_usd(fills, instrument.fees.per_side_usd)
+    turn.note(
+        OutsideResultCounted(
+            at=turn.at,
+            execution_ids=tuple(fill.execution_id for fill in fills),
+            net_usd=gross_usd - fees_usd,
         )
     )
     _halt_at_limit(turn)

@@ -94,18 +94,23 @@ def no_ref_is_sent_twice(seen: DaySeen) -> str | None:
 
 
 def the_end_is_flat(seen: DaySeen) -> str | None:
-    """Once the exchange lets us, nothing is held, nothing works, and a kill was seen flat."""
+    """Once the exchange lets us: nothing held, nothing working, no trade, and a kill seen flat."""
     held = held_lots(seen.truth)
     ours = [order.ref for order in seen.truth.working if order.ref and is_ours(order.ref)]
     if held or ours:
         return f"{held} held and {ours} working after the close ({seen.state.kill.state.value})"
+    if seen.state.trade is not None:
+        return f"flat, and {seen.state.trade.plan.decision_id} is {seen.state.trade.state.value}"
     kill = seen.state.kill
     return "killed, and never seen flat" if kill.is_killed and not kill.is_flat_verified else None
 
 
 def ledger_is_the_cash(seen: DaySeen) -> str | None:
-    """What the desk has counted of the day is what the broker's account moved by, to the cent."""
-    if seen.books is None:
+    """What the desk has counted of the day is what the broker's account moved by, to the cent.
+
+    Whoever traded; only an adopted position, whose price nobody knows, is left out.
+    """
+    if seen.state.ledger.carried:
         return None
     counted = seen.state.risk.net_usd_today
     return f"counted {counted}, paid {seen.cash_usd}" if counted != seen.cash_usd else None

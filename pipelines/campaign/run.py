@@ -314,7 +314,12 @@ class _Run:
     def _play_settling(self, part: PriceBar) -> None:
         desk = self.desk
         desk.now = part.closes_at
-        self._hear(self.exchange.on_bar(part))
+        told = self.exchange.on_bar(part)
+        if self.down_until is not None and desk.now >= self.down_until:
+            self._wake(is_over=True)
+        if self.down_until is not None:
+            return
+        self._hear(told)
         if desk.desk.wants_clock(desk.state):
             desk.deliver((ClockTicked(at=desk.clock(desk.now)),))
 

@@ -22,7 +22,7 @@ from engine.desk import (
     SessionOpened,
     fact_of,
 )
-from engine.desk.facts import Fact, IntentRecorded, OperatorRefused
+from engine.desk.facts import Fact, IntentRecorded, OperatorRefused, OutsideResultCounted
 from engine.instrument import Instrument
 from engine.journal import Event, Kind
 from engine.wording import side_name
@@ -62,6 +62,8 @@ def _text_of(fact: Fact, instrument: Instrument) -> str | None:
             return f"market data {fact.state} {fact.text}".rstrip()
         case IntentRecorded():
             return _intent_text(fact, instrument)
+        case OutsideResultCounted():
+            return f"outside any trade: {fact.net_usd} USD, counted in the day's result"
         case OperatorCommanded():
             return f"{fact.by} asks to {fact.verb}: {fact.reason or 'no reason given'}"
         case OperatorRefused():
