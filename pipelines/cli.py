@@ -314,6 +314,7 @@ def fit_beliefs(
 
 @app.command()
 def bench(
+    context: typer.Context,
     *,
     quick: Annotated[
         bool, typer.Option("--quick", help="A tenth of the bars and one run of each measurement.")
@@ -324,9 +325,32 @@ def bench(
     live: Annotated[
         bool, typer.Option("--live", help="The live path: sessions at a simulated gateway.")
     ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Beside other engines: all, nautilus, backtesting, backtrader or vectorbt; each "
+            "is installed into an environment of its own under the data home.",
+        ),
+    ] = None,
+    bars: Annotated[
+        int | None,
+        typer.Option(min=1_000, metavar="N", help="With --against: how many bars; else 100,000."),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Measure what the README states, each in a process of its own."""
+    if against is not None:
+        from pipelines.commands import bench_against
+
+        call: Call = context.obj
+        return bench_against.run_against(
+            against,
+            bench_against.scale_of(bars, quick=quick),
+            call.wiring().home.stopwatch,
+            checks=check,
+            as_json=as_json,
+        )
     if live:
         from pipelines.commands import bench_live
 

@@ -104,7 +104,7 @@ def answer(
 ) -> None:
     """The machine and the rows, as one object or as a table."""
     if as_json:
-        screen.json({"machine": _machine(), "is_full": is_full, "measurements": rows})
+        screen.json({"machine": machine(), "is_full": is_full, "measurements": rows})
     else:
         _show(screen, rows, is_full=is_full)
 
@@ -225,7 +225,8 @@ def row_of(target: Target, runs: Sequence[float]) -> Mapping[str, Any]:
     }
 
 
-def _machine() -> Mapping[str, Any]:
+def machine() -> Mapping[str, Any]:
+    """What this was measured on."""
     return {
         "cores": len(os.sched_getaffinity(0)),
         "cpu": _cpu_name(),
@@ -243,11 +244,10 @@ def _cpu_name() -> str:
 
 
 def _show(screen: Screen, rows: Sequence[Mapping[str, Any]], *, is_full: bool) -> None:
-    machine = _machine()
+    here = machine()
     screen.say(
-        f"{machine['cores']} cores of {machine['cpu']}, Python {machine['python']}, "
-        f"Polars {machine['polars']}"
-        + ("" if is_full else "; of few bars, which understates speed")
+        f"{here['cores']} cores of {here['cpu']}, Python {here['python']}, "
+        f"Polars {here['polars']}" + ("" if is_full else "; of few bars, which understates speed")
     )
     screen.table(
         "Measured, medians",
