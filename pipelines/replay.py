@@ -107,6 +107,11 @@ def replay(
     return loop.result(perf_counter() - started)
 
 
+def exchange_seed(seed: int, session_date: date) -> int:
+    """The seed of a session's exchange: a session is the same whatever is played before it."""
+    return crc32(f"{seed}/{session_date}".encode())
+
+
 class _Loop:
     """The run of a replay: one desk, one exchange per session, one journal."""
 
@@ -156,7 +161,7 @@ class _Loop:
     def _exchange_of(self, opened: SessionOpened) -> Exchange:
         """A fresh exchange with the same account, unless the last one still holds something."""
         if self.exchange is None:
-            seed = crc32(f"{self.settings.seed}/{opened.session_date}".encode())
+            seed = exchange_seed(self.settings.seed, opened.session_date)
             settings = exchange_settings(self.rules, self.equity_usd)
             self.exchange = Exchange(settings, seed=seed, faults=self.settings.faults)
         return self.exchange
@@ -277,4 +282,4 @@ class _Tally:
         return dict(counted.most_common())
 
 
-__all__ = ["Progress", "ReplayResult", "ReplaySettings", "replay"]
+__all__ = ["Progress", "ReplayResult", "ReplaySettings", "exchange_seed", "replay"]

@@ -78,6 +78,7 @@ def sessions_of(
     session_minutes: Mapping[date, int],
     dvs_kill_below: float,
     seed_of: Callable[[date], int],
+    minutes_before: int = 0,
 ) -> list[TapeSession]:
     """The sessions of a tape's frame, in order."""
     killing = pl.col("_row").filter(pl.col("dvs") < dvs_kill_below).first()
@@ -89,7 +90,6 @@ def sessions_of(
         )
     )
     found: list[TapeSession] = []
-    minutes_before = 0
     for part in parts.iter_rows(named=True):
         day, start = part["session_date"], part["_row"]
         end = start + part["height"]
