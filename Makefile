@@ -37,6 +37,7 @@ test: $(STAMP)  ## Lint, types, import direction and all tests
 
 bench: $(STAMP)  ## Measure what the README states
 	@$(BIN)/credence bench
+	@$(BIN)/credence bench --against all
 
 campaign: $(STAMP)  ## Play 10,000 faulted sessions (SESSIONS=N), then plant known bugs
 	@$(BIN)/credence campaign --sessions $(SESSIONS)

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from pipelines.commands.bench import Target, answer, exit_of, floor, machine, row_of
+from pipelines.commands.bench import answer, exit_of, floor, machine, row_of
 from pipelines.commands.screen import Screen
 from pipelines.stopwatch.comparison import Cause
 from pipelines.stopwatch.engines import engines_named
@@ -22,10 +22,13 @@ from pipelines.stopwatch.side_by_side import (
     steps_of,
 )
 
-TARGETS: Final[Mapping[str, Target]] = {
-    "full": floor("full_to_nautilus", "full journal, times NautilusTrader", "×", 1),
-    "trades": floor("trades_to_nautilus", "trades only, times NautilusTrader", "×", 5),
-}
+TARGETS: Final = (
+    ("full", "run_seconds", floor("full_to_nautilus", "full journal, × NautilusTrader", "×", 1)),
+    ("full", "cpu_seconds", floor("full_to_nautilus_cpu", "  by processor time", "×", None)),
+    ("trades", "run_seconds", floor("trades_to_nautilus", "trades only, × NautilusTrader", "×", 5)),
+    ("trades", "cpu_seconds", floor("trades_to_nautilus_cpu", "  by processor time", "×", None)),
+)
+"""Whose run, by which clock, and what it should be."""
 
 NUMBERS: Final = (
     "run_seconds",
@@ -65,14 +68,14 @@ def run_against(
 
 
 def ratio_rows(measured: SideBySide) -> list[Mapping[str, Any]]:
-    """How many times NautilusTrader's speed ours is, by the clock, each run beside its own."""
+    """How many times NautilusTrader's speed ours is, each run beside that of its own turn."""
     entrants = by_key(measured.entrants)
     nautilus = entrants.get("nautilus")
     rows = []
-    for key, target in TARGETS.items():
+    for key, clock, target in TARGETS:
         runs = [] if nautilus is None else zip(entrants[key].runs, nautilus.runs, strict=False)
         rows.append(
-            row_of(target, [theirs.run_seconds / ours.run_seconds for ours, theirs in runs])
+            row_of(target, [getattr(theirs, clock) / getattr(ours, clock) for ours, theirs in runs])
         )
     return rows
 

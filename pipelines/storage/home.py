@@ -41,6 +41,11 @@ class Home:
         """Where a new version of a file is written before it takes its place."""
         return self.root / ".aside"
 
+    @property
+    def stopwatch(self) -> Path:
+        """Environments of the engines that the bench runs beside ours."""
+        return self.root / "stopwatch"
+
     def partition(self, table: str, symbol: str, session_date: date) -> Path:
         """The file of one session of a market table."""
         return self.market / table / symbol / f"{session_date.isoformat()}.parquet"

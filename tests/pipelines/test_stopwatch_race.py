@@ -112,16 +112,18 @@ def test_the_ratio_compares_each_run_with_that_of_its_own_turn() -> None:
         entrant("full", 2.0, 20.0, 2.0), entrant("trades", 1.0), entrant("nautilus", 4.0, 40.0, 2.0)
     )
 
-    full, trades = bench_against.ratio_rows(measured)
+    full, full_cpu, trades, trades_cpu = bench_against.ratio_rows(measured)
 
     assert (full["value"], full["passed"], full["runs"]) == (2.0, True, [2.0, 2.0, 1.0])
     assert (trades["value"], trades["passed"]) == (4.0, False)
+    assert [row["value"] for row in (full_cpu, trades_cpu)] == [1.0, 1.0]
+    assert [row["passed"] for row in (full_cpu, trades_cpu)] == [None, None]
 
 
 def test_without_nautilus_the_targets_are_neither_met_nor_missed() -> None:
     measured = side_by_side(entrant("full", 2.0), entrant("trades", 1.0))
 
-    assert [row["passed"] for row in bench_against.ratio_rows(measured)] == [None, None]
+    assert [row["passed"] for row in bench_against.ratio_rows(measured)] == [None] * 4
 
 
 def test_a_difference_without_a_cause_is_a_no() -> None:
