@@ -15,6 +15,7 @@ import typer
 
 from pipelines.cli_desk import register as register_desk
 from pipelines.cli_reports import register as register_reports
+from pipelines.cli_research import register as register_research
 from pipelines.commands.call import (
     DATE_FORMATS,
     AsJson,
@@ -395,6 +396,7 @@ app.add_typer(gateway_app, name="gateway")
 
 register_desk(app)
 register_reports(app)
+register_research(app)
 
 
 def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> int:

@@ -43,7 +43,8 @@ def _filled(spec: str, rows: Mapping[str, Rows], **changes: str) -> str:
     return orjson.dumps({**content, **changes}).decode()
 
 
-def _text_of(chart: Panel) -> str:
+def spec_text(chart: Panel) -> str:
+    """A chart in the style of all pictures, as the text that `svg_of` fills."""
     styled = chart.configure(background="transparent", font="sans-serif")
     styled = styled.configure_view(stroke=None).configure_axis(
         grid=False, labelColor=INK, titleColor=INK, domainColor=MUTED, tickColor=MUTED
@@ -57,7 +58,7 @@ def _text_of(chart: Panel) -> str:
 @cache
 def session_spec(*, belief_min: float, dvs_min: float) -> str:
     """Price with trades, beliefs and DVS above each other. Data: bars, trades, gates."""
-    return _text_of(
+    return spec_text(
         alt.vconcat(
             _price_panel(),
             _belief_panel(belief_min),
@@ -187,7 +188,7 @@ def quality_spec(*, dvs_min: float) -> str:
         .mark_point(color=BAD, size=22, filled=True, opacity=1.0)
         .encode(time, alt.Y("close:Q")),
     ).properties(width=WIDTH, height=200)
-    return _text_of(alt.vconcat(price, _dvs_panel(dvs_min), spacing=6))
+    return spec_text(alt.vconcat(price, _dvs_panel(dvs_min), spacing=6))
 
 
 def quality_rows(frame: pl.DataFrame, rules: Rules) -> Mapping[str, Rows]:
@@ -229,7 +230,7 @@ def calibration_spec() -> str:
     named = alt.Column(
         "template:N", title=None, header=alt.Header(labelColor=INK, labelFontWeight="bold")
     )
-    return _text_of(panel.properties(width=180, height=180).facet(column=named))
+    return spec_text(panel.properties(width=180, height=180).facet(column=named))
 
 
 _SIZES: Final = alt.Scale(range=[12, 120])

@@ -17,6 +17,7 @@ from contracts.schemas.outcomes import outcomes
 from contracts.schemas.quality import QUALITY
 from contracts.schemas.session_report import session_report
 from contracts.schemas.signals import SIGNAL_ROWS
+from contracts.schemas.sweep import SWEEP
 from contracts.schemas.table import Column, Rule, Table
 from contracts.schemas.trades import trades
 from engine.errors import SchemaError
@@ -50,6 +51,7 @@ _TABLES: Final[Mapping[str, Callable[[], Table]]] = {
     "learning_state": learning_state,
     "calibration": calibration,
     "session_report": session_report,
+    "sweep": lambda: SWEEP,
     "events": lambda: EVENTS,
 }
 
@@ -62,6 +64,7 @@ MARKET_TABLES: Final = TABLES[:8]
 DESK_TABLES: Final = (
     *("decisions", "executions"),
     *("trades", "attribution", "learning_state", "calibration", "session_report"),
+    "sweep",
 )
 """Stored in the warehouse."""
 
