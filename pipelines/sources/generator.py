@@ -16,10 +16,16 @@ from engine.bars import PRICES, QUOTES, UTC_INSTANT
 from engine.generator import generate_bars
 from engine.rules import Rules
 
+_OWN_MARKET: Final = "MES"
+"""The symbol whose market a seed draws; every other symbol has a market of its own under it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratorSource:
-    """Bars of every session the calendar holds; the same seed and date give the same bars."""
+    """Bars of every session the calendar holds; the same seed, symbol and date give the same bars.
+
+    Two symbols of one seed are two markets of the same kind, without a common driver.
+    """
 
     seed: int
     contracts_folder: Path | None = None
@@ -59,7 +65,8 @@ def _generated(
     sessions = sessions_between(first_date, last_date, rules.session)
     if not sessions:
         return _EMPTY.clone()
-    bars = generate_bars(sessions, seed, rules.instrument).bars
+    bars = generate_bars(sessions, _drawn_from(seed, symbol), rules.instrument).bars
+    bars = bars.with_columns(source=pl.lit(f"generator:{seed}"))
     tick = Fraction(rules.instrument.tick_size)
     points = {  # NumPy divides; Polars would multiply by a rounded reciprocal.
         name: pl.Series(bars[f"{name}_ticks"].to_numpy() * tick.numerator / tick.denominator)
@@ -67,6 +74,11 @@ def _generated(
     }
     kept = bars.select("symbol", "opens_at", "volume", "trades", "source", **points)
     return kept.select(_EMPTY.columns)
+
+
+def _drawn_from(seed: int, symbol: str) -> int:
+    """The engine's seed: another number per symbol, and the seed itself for the first."""
+    return seed if symbol == _OWN_MARKET else int.from_bytes(f"{symbol} {seed}".encode())
 
 
 _month = lru_cache(maxsize=2)(_generated)

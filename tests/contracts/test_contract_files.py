@@ -1,6 +1,7 @@
 """The law is read whole, strictly and exactly; nothing looser than the code allows gets through."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -76,13 +77,12 @@ def test_the_weights_of_every_constraint_sum_to_one() -> None:
     assert sums == dict.fromkeys(("F1", "F2", "F3", "F4", "F5", "F6"), 1.0)
 
 
-def test_a_second_instrument_is_a_second_block(folder: Path) -> None:
-    path = folder / "instrument.yaml"
-    block = path.read_text().split("MES:\n")[1]
-    path.write_text(path.read_text() + "MNQ:\n" + block.replace("S&P 500", "Nasdaq-100"))
+def test_a_second_instrument_is_a_second_block() -> None:
+    first, second = load_rules("MES"), load_rules("MNQ")
 
-    assert load_rules("MNQ", folder).instrument.name == "Micro E-mini Nasdaq-100 futures"
-    assert load_rules("MES", folder).instrument == load_rules().instrument
+    assert second.instrument.name == "Micro E-mini Nasdaq-100 futures"
+    assert (first.instrument.to_usd(4), second.instrument.to_usd(4)) == (5, 2)
+    assert replace(second, instrument=first.instrument) == first
 
 
 @pytest.mark.parametrize("path", NUMBERS, ids=lambda path: ".".join(map(str, path)))
@@ -302,7 +302,7 @@ def test_a_template_nobody_wrote_a_file_for_is_refused(spoil: Spoil) -> None:
 
 
 def test_a_missing_file_an_unknown_file_and_an_unknown_symbol_are_refused(folder: Path) -> None:
-    with pytest.raises(ContractError, match="expected a block 'ZZ', found MES"):
+    with pytest.raises(ContractError, match="expected a block 'ZZ', found MES, MNQ"):
         load_rules("ZZ", folder)
 
     (folder / "limits.yaml").write_text("loss_max: 1")

@@ -61,3 +61,13 @@ def test_a_generated_session_does_not_depend_on_the_range_asked_for() -> None:
 
 def test_the_generator_has_no_bars_on_a_holiday() -> None:
     assert read_source("generator:7", "MES", date(2024, 7, 4), date(2024, 7, 4)).height == 0
+
+
+def test_two_symbols_of_one_seed_are_two_markets_under_one_name() -> None:
+    first, second = (
+        read_source("generator:7", symbol, FIRST, LAST).drop("symbol") for symbol in ("MES", "MNQ")
+    )
+
+    assert first.select("opens_at", "source").equals(second.select("opens_at", "source"))
+    moves = (each["close"].diff().drop_nulls() for each in (first, second))
+    assert abs(pl.DataFrame(list(moves)).corr().item(0, 1)) < 0.1
