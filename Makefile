@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DISTRIBUTED := $(VENV)/.distributed
 SOURCE ?= generator:7
 DEMO ?=
 PORT ?= 3000
@@ -22,13 +23,17 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m compileall -q engine contracts assets pipelines
 	@touch $@
 
+$(DISTRIBUTED): $(STAMP) requirements-distributed.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements-distributed.lock
+	@touch $@
+
 demo: $(STAMP)  ## Run the whole story on generated bars (SOURCE=lean:DIR for real ones)
 	@$(BIN)/credence demo --source "$(SOURCE)"
 
 ui: $(STAMP)  ## Open the Dagster UI on 127.0.0.1:3000 (DEMO=1: what the demo left)
 	@$(if $(DEMO),CREDENCE_HOME=data/demo )$(BIN)/credence up --port $(PORT)
 
-test: $(STAMP)  ## Lint, types, import direction and all tests
+test: $(DISTRIBUTED)  ## Lint, types, import direction and all tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -47,8 +52,10 @@ notebooks: $(STAMP)  ## Open the notebooks in Jupyter Lab on the desk's data hom
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python "jupyterlab>=4"
 	@CREDENCE_HOME=$$(realpath -m $(if $(DEMO),data/demo,$${CREDENCE_HOME:-data})) $(BIN)/jupyter lab notebooks
 
-lock:  ## Write requirements.lock anew from pyproject.toml
+lock:  ## Write the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --no-emit-index-url --generate-hashes --group dev pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --no-emit-index-url --generate-hashes --group dev --group object-store --extra distributed \
+		--constraints requirements.lock pyproject.toml -o requirements-distributed.lock
 
 docs: $(STAMP)  ## Generate the pages of tables, signals and contracts
 	@$(BIN)/python -m pipelines.documentation

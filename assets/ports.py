@@ -43,7 +43,9 @@ class Written(Protocol):
     """What a write did."""
 
     @property
-    def path(self) -> Path: ...
+    def path(self) -> Path | str:
+        """Where it lies: a path, or an address in an object store."""
+        ...
 
     @property
     def rows(self) -> int: ...
@@ -58,7 +60,7 @@ class Written(Protocol):
 
 
 class MarketStore(Protocol):
-    """Market tables: one Parquet file per table, symbol and session date."""
+    """Market tables: one Parquet file per table, symbol and session date, here or in a bucket."""
 
     def write(self, table: str, rows: pl.DataFrame, *, symbol: str, session_date: date) -> Written:
         """Validate against the table's schema and replace the partition in one step."""

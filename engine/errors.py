@@ -61,6 +61,10 @@ class StorageFull(RetryLater):
     """The disk refused a write; the previous version of the file is intact."""
 
 
+class StoreUnreachable(RetryLater):
+    """The object store of the market tables did not answer; nothing there is half written."""
+
+
 class BrokerUnreachable(RetryLater):
     """The broker is not connected: the command was not sent, the query was not asked."""
 

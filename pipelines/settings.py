@@ -29,6 +29,11 @@ class Settings(BaseModel):
         default=Path("data"),
         description="Folder of everything that is stored: market tables, warehouse, journal.",
     )
+    market: str | None = Field(
+        default=None,
+        pattern=r"^s3://[a-z0-9][a-z0-9.-]*(/[^/?#]+)*/?$",
+        description="Bucket of the market tables, s3://BUCKET/PREFIX, if they are not in the home.",
+    )
     contracts: Path | None = Field(
         default=None,
         description="Folder of the contract files, if not those the package ships with.",
@@ -41,6 +46,12 @@ class Settings(BaseModel):
     source: str = Field(
         default="generator:7",
         description="Where the scheduled ingest takes its bars from, as after `credence ingest`.",
+    )
+    sessions_per_run: int = Field(
+        default=25,
+        ge=1,
+        le=1_000,
+        description="Sessions in one run of a backfill on many machines (docs/many-machines.md).",
     )
     broker: Literal["gateway", "ibkr"] = Field(
         default="gateway",

@@ -49,7 +49,7 @@ class Wiring:
 
     @cached_property
     def home(self) -> Home:
-        return Home(root=self.settings.home)
+        return Home(root=self.settings.home, bucket_url=self.settings.market)
 
     @cached_property
     def rules(self) -> Rules:

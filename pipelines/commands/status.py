@@ -189,17 +189,19 @@ def _session_text(session: Mapping[str, Any] | None) -> str:
 
 def _tables(home: Home, symbol: str) -> list[Mapping[str, Any]]:
     """First and last stored session of every market table of the symbol."""
-    folders = sorted(home.market.glob(f"*/{symbol}"), key=lambda folder: folder.parent.name)
-    found = {folder.parent.name: sorted(folder.glob("*.parquet")) for folder in folders}
+    found: dict[str, list[str]] = {}
+    for name in home.tables.names(""):
+        table, of_symbol, file = name.split("/")
+        if of_symbol == symbol:
+            found.setdefault(table, []).append(file.removesuffix(".parquet"))
     return [
         {
             "table": table,
-            "sessions": len(files),
-            "first_session_date": files[0].stem,
-            "last_session_date": files[-1].stem,
+            "sessions": len(dates),
+            "first_session_date": dates[0],
+            "last_session_date": dates[-1],
         }
-        for table, files in found.items()
-        if files
+        for table, dates in found.items()
     ]
 
 

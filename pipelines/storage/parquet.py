@@ -5,22 +5,22 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import polars as pl
 
 from contracts.schemas import columns_of
 from engine.errors import SchemaError
-from pipelines.storage.atomic import write_atomically
-from pipelines.storage.home import Home
+from pipelines.storage.home import Home, partition_name
 from pipelines.storage.partition import validated
+from pipelines.storage.places import Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrittenPartition:
     """What a write did; `changed` is false when the stored bytes were already the same."""
 
-    path: Path
+    path: Path | str
     rows: int
     changed: bool
     sha256: str
@@ -31,6 +31,7 @@ class ParquetStore:
     """The market tables of one data home.
 
     A reader never sees half a file: it opens either the version before a write or the one after.
+    In a bucket it also raises `SettingsError` for what the store refuses, and `StoreUnreachable`.
     """
 
     home: Home
@@ -47,11 +48,11 @@ class ParquetStore:
         # One chunk: Polars lays out a file by the chunks in memory, which are not part of the rows.
         valid.rechunk().write_parquet(buffer, compression="zstd", statistics=True)
         content = buffer.getvalue()
-        path = self.home.partition(table, symbol, session_date)
+        place, name = self.home.tables, partition_name(table, symbol, session_date)
         return WrittenPartition(
-            path=path,
+            path=place.where(name),
             rows=valid.height,
-            changed=write_atomically(path, content, self.home.aside),
+            changed=place.replace(name, content),
             sha256=hashlib.sha256(content).hexdigest(),
         )
 
@@ -61,36 +62,27 @@ class ParquetStore:
         Raises `SchemaError` naming a file that cannot be read.
         """
         dates = [day for day in self.session_dates(table, symbol) if first_date <= day <= last_date]
-        paths = [self.home.partition(table, symbol, day) for day in dates]
-        if not paths:
+        place, names = self.home.tables, [partition_name(table, symbol, day) for day in dates]
+        if not names:
             return pl.DataFrame(schema=columns_of(table))
         try:
-            return pl.read_parquet(paths)
+            return place.read(names)
         except (pl.exceptions.PolarsError, OSError) as error:
             raise SchemaError(
-                f"{_first_unreadable(paths)}: expected a stored partition of {table}, could not "
-                f"read it ({error}); delete the file and materialise the session again"
+                f"{_first_unreadable(place, names)}: expected a stored partition of {table}, could "
+                f"not read it ({error}); delete the file and materialise the session again"
             ) from error
 
     def session_dates(self, table: str, symbol: str) -> Sequence[date]:
         """Dates of the stored partitions, ascending."""
-        folder = self.home.market / table / symbol
-        if not folder.is_dir():
-            return []
-        return sorted(date.fromisoformat(path.stem) for path in folder.glob("*.parquet"))
+        names = self.home.tables.names(f"{table}/{symbol}")
+        return [date.fromisoformat(PurePosixPath(name).stem) for name in names]
 
     def remove(self, table: str, *, symbol: str, session_date: date) -> bool:
         """Delete a partition; false if there was none."""
-        path = self.home.partition(table, symbol, session_date)
-        existed = path.exists()
-        path.unlink(missing_ok=True)
-        return existed
+        return self.home.tables.remove(partition_name(table, symbol, session_date))
 
 
-def _first_unreadable(paths: Sequence[Path]) -> Path:
-    for path in paths:
-        try:
-            pl.read_parquet_schema(path)
-        except (pl.exceptions.PolarsError, OSError):
-            return path
-    return paths[0]
+def _first_unreadable(place: Place, names: Sequence[str]) -> Path | str:
+    doubtful = next((name for name in names if not place.is_readable(name)), names[0])
+    return place.where(doubtful)

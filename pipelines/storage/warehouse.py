@@ -20,8 +20,10 @@ from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random
 from contracts.schemas import DESK_TABLES, columns_of
 from engine.errors import SchemaError, WarehouseBusy
 from pipelines.storage.atomic import replace_with, storage_full
+from pipelines.storage.bucket import Bucket
 from pipelines.storage.home import Home
 from pipelines.storage.partition import validated
+from pipelines.storage.places import Place
 
 PATIENCE_SECONDS: Final = 30.0
 _ONE_AT_A_TIME: Final = Lock()
@@ -115,7 +117,7 @@ class DuckWarehouse:
         connection = self._opened()
         try:
             _create_tables(connection, self.home.warehouse)
-            _create_views(connection, self.home.market)
+            _create_views(connection, self.home.tables)
             yield connection
         except duckdb.Error as error:
             if "No space left" in str(error) or "File too large" in str(error):
@@ -218,27 +220,28 @@ def _stored_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[st
     return {table: tuple(columns) for table, columns in rows}
 
 
-def _create_views(connection: duckdb.DuckDBPyConnection, market: Path) -> None:
+def _create_views(connection: duckdb.DuckDBPyConnection, place: Place) -> None:
     """A view per market table that has files; DuckDB needs one file to know the columns."""
+    if isinstance(place, Bucket):
+        connection.register_filesystem(place.for_sql())
     existing = dict(
         connection.execute(
             "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal"
         ).fetchall()
     )
-    folders = [folder for folder in sorted(market.glob("*")) if folder.is_dir()]
-    for folder in folders:
-        if any(folder.glob("*/*.parquet")):
-            files = _literal(folder / "*" / "*.parquet")
-            if files not in existing.get(folder.name, ""):
-                connection.execute(
-                    f"CREATE OR REPLACE VIEW {_quoted(folder.name)} AS "  # noqa: S608
-                    f"SELECT * FROM read_parquet({files}, hive_partitioning = false)"
-                )
+    for table in place.tables():
+        files = _literal(place.where(f"{table}/*/*.parquet"))
+        if files not in existing.get(table, ""):
+            connection.execute(
+                f"CREATE OR REPLACE VIEW {_quoted(table)} AS "  # noqa: S608
+                f"SELECT * FROM read_parquet({files}, hive_partitioning = false)"
+            )
 
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _literal(path: Path) -> str:
-    return "'" + str(path.resolve()).replace("'", "''") + "'"
+def _literal(path: Path | str) -> str:
+    where = path.resolve() if isinstance(path, Path) else path
+    return "'" + str(where).replace("'", "''") + "'"
