@@ -19,7 +19,7 @@ from assets.ports import MarketStore, Warehouse
 from assets.preopen_review import Review, review_session
 from assets.prior_sessions import PRIOR_SESSIONS, contexts_from
 from assets.report.pages import write_page
-from assets.standings import state_before
+from assets.standings import calibration_before, state_before
 from contracts.calendar import session_on
 from engine.calendar import Session
 from engine.market import market_frame
@@ -33,8 +33,9 @@ PREOPEN: Final = "preopen"
 @dataclass(frozen=True, kw_only=True)
 class PreopenMaterial:
     """What is known before `session` opens. `reviewed` is the newest stored session, `frame` its
-    market frame; `state` is the learning state of the last night, `own` our gates at the last
-    decision (value and limit), `traded` the net results, oldest first. Any of them may be empty.
+    market frame; `state` and `calibration` are what the last night left, `own` our gates at the
+    last decision (value and limit), `traded` the net results, oldest first. Any of them may be
+    empty.
     """
 
     session: Session
@@ -45,6 +46,7 @@ class PreopenMaterial:
     context: Mapping[str, Any]
     review: Review
     state: pl.DataFrame
+    calibration: pl.DataFrame
     own: Mapping[str, Any]
     traded: pl.DataFrame
 
@@ -95,6 +97,7 @@ def preopen_material(
             price_band_share=rules.instrument.price_band_share,
         ),
         state=state_before(warehouse, day, rules),
+        calibration=calibration_before(warehouse, day, rules),
         own=_last_gates(warehouse, session, rules),
         traded=_traded(warehouse, session, rules),
     )

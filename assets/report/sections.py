@@ -172,9 +172,9 @@ def calibration_rows(told: SessionMaterial) -> list[Row]:
 
 def _map_word(row: Row, sessions_min: int) -> str:
     if row["is_map_earned"]:
-        return "earned, and not used by decisions yet"
-    if row["brier_map_ahead"] is None:
-        return f"too early: {row['sessions']} sessions, {sessions_min} are needed"
+        return "earned: it gives p_win from the next session on"
+    if row["sessions"] < 2 * sessions_min:  # Of so many one half is fitted, the other ahead.
+        return f"too early: {row['sessions']} sessions, {2 * sessions_min} are needed"
     ahead, base = row["brier_map_ahead"], row["brier_base_ahead"]
     return f"not earned: ahead {ahead:.3f}, base {base:.3f}"
 

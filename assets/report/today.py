@@ -8,14 +8,16 @@ from assets.report.look_at import Finding, Gravity
 from assets.report.preopen import PreopenMaterial
 from assets.report.sections import TRUST_WORDS
 from engine.ladder import LADDER, PASSED, Reason
-from engine.learning.learning_state import reliabilities
+from engine.learning.calibration_table import with_odds
+from engine.learning.learning_state import reliabilities, standings
 from engine.learning.reliability import standing
-from engine.wording import PHRASES, clock, times, usd
+from engine.odds import EarnedOdds
+from engine.wording import PHRASES, clock, side_name, times, usd
 
 
 def today(of: PreopenMaterial) -> list[Finding]:
     """Everything that the desk will refuse or do differently, gravest first."""
-    parts = (_opening, _limits, _templates, _data, _hours)
+    parts = (_opening, _limits, _templates, _odds, _data, _hours)
     found = [finding for part in parts for finding in part(of)]
     return sorted(found, key=lambda each: each.gravity)
 
@@ -108,6 +110,27 @@ def _templates(of: PreopenMaterial) -> Iterator[Finding]:
             yield Finding(
                 Gravity.KNOW, f"{', '.join(shut)} may not enter at this equity (tier {tier.name})."
             )
+
+
+def _odds(of: PreopenMaterial) -> Iterator[Finding]:
+    """Whose odds a score is made of: a map's that was earned, else the prior's."""
+    if of.state.is_empty():
+        return
+    night = of.state["session_date"][0]
+    told = with_odds(standings(of.state, of.rules), of.calibration, night, of.rules)
+    earned = [
+        (template, odds)
+        for template, standing_of in sorted(told.items())
+        for odds in standing_of.odds
+        if isinstance(odds, EarnedOdds)
+    ]
+    for template, odds in earned:
+        yield Finding(
+            Gravity.KNOW,
+            f"{template} {side_name(odds.side)}: p_win comes from the {odds.source} ({odds.why}).",
+        )
+    if not earned:
+        yield Finding(Gravity.KNOW, "Every p_win is the prior's: no map has been earned.")
 
 
 def _data(of: PreopenMaterial) -> Iterator[Finding]:

@@ -120,7 +120,7 @@ def calibration() -> Table:
                 low=1,
             ),
             count("sessions", "sessions", "Sessions they are of.", null=_BIN, low=1),
-            share("p_win_mean", "Mean probability that the decision used."),
+            share("p_win_mean", "Mean probability that the prior gave."),
             share("win_rate", "Share that reached the target first."),
             share("win_rate_low", "Lower end of its bootstrap interval.", null=_SUMMARY),
             share("win_rate_high", "Upper end of its bootstrap interval.", null=_SUMMARY),
@@ -140,7 +140,7 @@ def calibration() -> Table:
 def _scores() -> tuple[Column, ...]:
     early = f"{_BIN}, or there are too few sessions to look ahead"
     return (
-        share("brier", "Brier score of what the decision used; less is better.", null=_BIN),
+        share("brier", "Brier score of the prior; less is better.", null=_BIN),
         share("brier_low", "Lower end of its bootstrap interval.", null=_BIN),
         share("brier_high", "Upper end of its bootstrap interval.", null=_BIN),
         share("brier_base", "Brier score of always saying the share of wins.", null=_BIN),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date
+from time import perf_counter, process_time
 from typing import Any, Final
 
 from contracts.calendar import sessions_between
@@ -27,13 +28,21 @@ CHANGES: Final = (
 def run_learn(
     wiring: Wiring, first_date: date | None, last_date: date | None, *, as_json: bool
 ) -> int:
-    """Run the job nightly over the sessions of a range; 1 when a check does not hold."""
+    """Run the job nightly over the sessions of a range, and time it; 1 when a check fails."""
     screen = Screen.of_process()
     dates = sessions_to_learn(wiring, first_date, last_date)
     tags = {RANGE_FIRST: str(dates[0]), RANGE_LAST: str(dates[-1])}
+    began, worked = perf_counter(), process_time()
     ran = run_job(wiring, screen, "nightly", tags=tags)
+    took = {"seconds": perf_counter() - began, "processor_seconds": process_time() - worked}
     failed = [(name, said) for name, passed, said in ran.checks if not passed]
-    answer = {**_learned(wiring, dates), "succeeded": ran.succeeded, "failed_checks": failed}
+    measured = {name: round(seconds, 3) for name, seconds in took.items()}
+    answer = {
+        **_learned(wiring, dates),
+        **measured,
+        "succeeded": ran.succeeded,
+        "failed_checks": failed,
+    }
     if as_json:
         screen.json(answer)
     else:
@@ -91,7 +100,8 @@ def _learned(wiring: Wiring, dates: Sequence[date]) -> dict[str, Any]:
 def _show(screen: Screen, answer: dict[str, Any]) -> None:
     screen.say(
         f"[bold]{answer['sessions']} nights[/], {answer['first_session_date']} to "
-        f"{answer['last_session_date']}"
+        f"{answer['last_session_date']}, in {answer['seconds']:.1f} s "
+        f"({answer['processor_seconds']:.1f} s of processor time)"
     )
     for each in answer["changes"]:
         screen.line(f"  {each['session_date']}  {each['change']}")

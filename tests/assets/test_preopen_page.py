@@ -54,6 +54,24 @@ def learned(of: PreopenMaterial, *results: float) -> pl.DataFrame:
     return next_learning(before, trades, shadows, REVIEWED, of.rules).state
 
 
+def calibrated() -> pl.DataFrame:
+    """A calibration in which the map of K4 long was earned."""
+    row = {
+        "symbol": "MES",
+        "session_date": REVIEWED,
+        "template": "K4",
+        "side": 1,
+        "bin": 0,
+        "outcomes": 9000,
+        "sessions": 60,
+        "is_map_earned": True,
+        "brier_map_ahead": 0.2013,
+        "brier_base_ahead": 0.2047,
+        "map_json": '{"beliefs":[0.2,0.7],"p_win":[0.2,0.45]}',
+    }
+    return pl.DataFrame([row], schema=columns_of("calibration"))
+
+
 def scored(of: PreopenMaterial, bars: int, dvs: float) -> pl.DataFrame:
     return of.frame.with_columns(
         dvs=pl.when(pl.col("minute") < bars).then(dvs).otherwise(1.0),
@@ -93,6 +111,19 @@ TODAY: Mapping[str, tuple[Change, Gravity, str]] = {
         lambda of: replace(of, state=learned(of, -1.0, -1.0)),
         Gravity.LOOK,
         "K1 may not enter: in quarantine; it trades in shadow.",
+    ),
+    "odds of the prior": (
+        lambda of: replace(of, state=learned(of)),
+        Gravity.KNOW,
+        "Every p_win is the prior's: no map has been earned.",
+    ),
+    "odds that were earned": (
+        lambda of: replace(of, state=learned(of), calibration=calibrated()),
+        Gravity.KNOW,
+        (
+            "K4 long: p_win comes from the map of 2024-07-09 "
+            "(Brier score 0.2013 ahead against 0.2047, 9000 outcomes in 60 sessions)."
+        ),
     ),
     "a small account": (
         lambda of: replace(of, own=own(equity_usd=2000.0)),
