@@ -42,11 +42,12 @@ SETTLED_AFTER: Final = 2
 def measure_bars(folder: Path, sessions: int) -> Numbers:
     """Milliseconds from the gateway's write of a closed minute to its decision on disk.
 
-    And to the entry order at the gateway, where there is one; seconds of a session, and processor
-    time of a bar in the desk's process.
+    And to the entry order at the gateway, where there is one; what of it comes after the desk has
+    heard the bar; seconds of a session, and processor time of a bar in the desk's process.
     """
     stage = LiveStage.stored(folder)
     durable_ms, order_ms, seconds, cpu_ms = [], [], [], []
+    decision_ms: list[float] = []
     with (
         TemporaryDirectory(dir=folder) as home,
         closing(GatewayProcess(stage.market.bars)) as gateways,
@@ -61,9 +62,11 @@ def measure_bars(folder: Path, sessions: int) -> Numbers:
                 cpu_ms.append(1_000 * (process_time() - cpu_started) / result.bars.height)
                 readings = gateway.read()
             durable_ms += _durable_ms(result, readings)
+            decision_ms += result.decision_ms
             order_ms += _entry_ms(result, readings)
     return {
         **spread(durable_ms, "durable_ms"),
+        **spread(decision_ms, "decision_ms"),
         **(spread(order_ms, "order_ms") if order_ms else {}),
         "bars": len(durable_ms),
         "orders": len(order_ms),
@@ -161,7 +164,7 @@ def measure_memory(folder: Path, sessions: int) -> Numbers:
     with TemporaryDirectory(dir=folder) as home:
         for day in stage.dates[:sessions]:
             history = stage.history(Path(home), day)
-            with gateway_of(stage.market.bars, day, stage.rules) as gateway:
+            with gateway_of(stage.market.bars, (day,), stage.rules) as gateway:
                 stage.run(history, Path(home), day, gateway.address.port).run()
             megabytes.append(psutil.Process().memory_info().rss / 2**20)
     first, *later = megabytes[SETTLED_AFTER - 1 :]

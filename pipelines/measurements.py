@@ -28,6 +28,7 @@ from engine.generator import generate_bars
 from engine.journal import REPLAY_CODE, Stamp
 from engine.market import market_frame
 from engine.rules import Rules
+from pipelines.collector import collector_at_rest, tidy_up
 from pipelines.journal_files import write_fresh_journal
 from pipelines.journal_store import JournalWriter
 from pipelines.live_market import LiveMarket
@@ -113,21 +114,27 @@ def measure_live_step(folder: Path) -> Numbers:
     """
     rules, market = load_rules(), BenchBars.stored(folder)
     dates = market.contexts["session_date"].to_list()[:LIVE_STEPS_MAX]
-    desk, milliseconds = Desk(rules), []
+    desk, laps = Desk(rules), []
     with (
         TemporaryDirectory(dir=folder) as scratch,
         JournalWriter(Path(scratch) / "live.sqlite") as journal,
         LiveMarket(rules, market.contexts) as live,
+        collector_at_rest(),
     ):
         for day in dates:
             bars = market.bars.filter(pl.col("session_date") == day)
             state = desk.step(EMPTY, _opened(bars, day)).state
             live.prepare(bars.head(bars.height - 1))
             live.wait_until_prepared()
-            started = perf_counter()
-            _live_step(desk, state, journal, live, bars)
-            milliseconds.append((perf_counter() - started) * 1_000)
-    return {"ms_p50": median(milliseconds), "ms_p99": quantiles(milliseconds, n=100)[98]}
+            tidy_up()
+            laps.append(_live_step(desk, state, journal, live, bars))
+    parts = [median(part) for part in zip(*laps, strict=True)]
+    whole = [sum(lap) for lap in laps]
+    return {
+        "ms_p50": median(whole),
+        "ms_p99": quantiles(whole, n=100)[98],
+        **dict(zip(("columns_ms_p50", "decision_ms_p50", "commit_ms_p50"), parts, strict=True)),
+    }
 
 
 def measure_digest(folder: Path) -> Numbers:
@@ -156,12 +163,18 @@ def _replayed(folder: Path, recording: Recording) -> Numbers:
 
 def _live_step(
     desk: Desk, state: DeskState, journal: JournalWriter, live: LiveMarket, bars: pl.DataFrame
-) -> None:
-    """What the live loop does once a bar has closed: columns, text, step, durable commit."""
+) -> tuple[float, float, float]:
+    """What the live loop does once a bar has closed, in milliseconds each: columns with their text,
+    step, durable commit.
+    """
+    started = perf_counter()
     (row,) = live.newest(bars, after=bars["closes_at"][-2])
+    known = perf_counter()
     step = desk.step(state, BarClosed(row))
-    stamp = Stamp(row.session_date, desk.rules.contracts_hash, REPLAY_CODE)
-    journal.append(step.entries, stamp)
+    decided = perf_counter()
+    journal.append(step.entries, Stamp(row.session_date, desk.rules.contracts_hash, REPLAY_CODE))
+    durable = perf_counter()
+    return 1_000 * (known - started), 1_000 * (decided - known), 1_000 * (durable - decided)
 
 
 def _opened(bars: pl.DataFrame, day: date) -> SessionOpened:

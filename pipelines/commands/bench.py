@@ -31,18 +31,22 @@ STATUS_SESSIONS: Final = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """How much is measured: sessions of the year-long and the long market, and runs of each."""
+    """How much is measured: sessions of the year-long and the long market, and runs of each.
+
+    `dagster_runs` are those of starting Dagster and of a job, which take many seconds.
+    """
 
     sessions: int
     long_sessions: int
     runs: int
     short_runs: int
+    dagster_runs: int
 
 
-FULL: Final = Scale(sessions=643, long_sessions=2_572, runs=3, short_runs=7)
+FULL: Final = Scale(sessions=643, long_sessions=2_572, runs=3, short_runs=7, dagster_runs=3)
 """A little over 250,000 and 1,000,000 bars; early closes are shorter."""
 
-QUICK: Final = Scale(sessions=64, long_sessions=256, runs=1, short_runs=5)
+QUICK: Final = Scale(sessions=64, long_sessions=256, runs=1, short_runs=5, dagster_runs=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +84,16 @@ TARGETS: Final = (
     ceiling("replay_trades_long_peak_rss_mb", "  its memory then, at most", "MB", 1_024),
     ceiling("live_step_ms_p50", "live bar to durable decision, median", "ms", 10),
     ceiling("live_step_ms_p99", "live bar to durable decision, p99", "ms", 15),
+    ceiling("live_columns_ms_p50", "  of it columns and text", "ms"),
+    ceiling("live_decision_ms_p50", "  of it the decision", "ms"),
+    ceiling("live_commit_ms_p50", "  of it the durable commit", "ms"),
     floor("digests_equal", "digest equal in two processes", "1 = yes", 1),
     ceiling("import_engine_seconds", "import of the engine", "s", 0.7),
     ceiling("status_seconds", "credence status", "s", 1.5),
+    ceiling("up_seconds", "credence up until the UI answers", "s"),
+    ceiling("dagster_job_seconds", "a session through market_day, in process", "s"),
+    ceiling("dagster_empty_seconds", "  as many steps without work", "s"),
+    ceiling("dagster_steps", "  steps", "count"),
 )
 
 
@@ -115,7 +126,7 @@ def exit_of(rows: Sequence[Mapping[str, Any]], *, checks: bool) -> Exit:
 
 
 def _steps(scale: Scale) -> int:
-    return 1 + 5 * scale.runs + 2 + 2 * scale.short_runs
+    return 1 + 5 * scale.runs + 2 + 2 * (scale.short_runs + scale.dagster_runs)
 
 
 def _measure(scratch: Path, scale: Scale, advance: Advance) -> Mapping[str, Sequence[float]]:
@@ -132,6 +143,11 @@ def _measure(scratch: Path, scale: Scale, advance: Advance) -> Mapping[str, Sequ
     trades = runs_of("replay_trades", market, scale.runs)
     long_trades = runs_of("replay_trades", long_market, scale.runs)
     live = runs_of("live_step", market, scale.runs)
+    dagster = range(scale.dagster_runs)
+    job, up = (
+        [_worker(name, market, advance, of="pipelines.dagster_measurements") for _ in dagster]
+        for name in ("job", "up")
+    )
     digests = {str(run["digest"]) for run in runs_of("digest", market, 2)}
     usual = median(_column(trades, "bars_per_second"))
     engine = "import engine.desk, engine.market, engine.narrative"
@@ -146,6 +162,13 @@ def _measure(scratch: Path, scale: Scale, advance: Advance) -> Mapping[str, Sequ
         "replay_trades_long_peak_rss_mb": _column(long_trades, "peak_rss_mb"),
         "live_step_ms_p50": _column(live, "ms_p50"),
         "live_step_ms_p99": _column(live, "ms_p99"),
+        "live_columns_ms_p50": _column(live, "columns_ms_p50"),
+        "live_decision_ms_p50": _column(live, "decision_ms_p50"),
+        "live_commit_ms_p50": _column(live, "commit_ms_p50"),
+        "up_seconds": _column(up, "seconds"),
+        "dagster_job_seconds": _column(job, "seconds"),
+        "dagster_empty_seconds": _column(job, "empty_seconds"),
+        "dagster_steps": _column(job, "steps"),
         "digests_equal": [float(len(digests) == 1)],
         "import_engine_seconds": _timed(["-c", engine], home, scale.short_runs, advance),
         "status_seconds": _timed(status, home, scale.short_runs, advance),
@@ -171,9 +194,11 @@ def _prepare(market: Path, long_market: Path, home: Path, scale: Scale) -> None:
         store.write("bars", rows, symbol=rules.instrument.symbol, session_date=day)
 
 
-def _worker(name: str, folder: Path, advance: Advance) -> Numbers:
+def _worker(
+    name: str, folder: Path, advance: Advance, *, of: str = "pipelines.measurements"
+) -> Numbers:
     threads = {"POLARS_MAX_THREADS": "1"} if name in ONE_CORE else {}
-    command = [sys.executable, "-m", "pipelines.measurements", name, str(folder)]
+    command = [sys.executable, "-m", of, name, str(folder)]
     done = run_process(command, os.environ | threads)
     advance(name.replace("_", " "))
     numbers: Numbers = json.loads(done.stdout)

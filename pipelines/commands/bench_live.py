@@ -46,6 +46,10 @@ _TARGETS: Final[Mapping[str, Mapping[str, Target]]] = {
         "durable_ms_p50": ceiling("live_durable_ms_p50", "bar to durable decision, median", "ms"),
         "durable_ms_p99": ceiling("live_durable_ms_p99", "  p99", "ms", 20),
         "durable_ms_max": ceiling("live_durable_ms_max", "  at most", "ms"),
+        "decision_ms_p50": ceiling(
+            "live_heard_ms_p50", "  of it once the desk has heard it, median", "ms"
+        ),
+        "decision_ms_p99": ceiling("live_heard_ms_p99", "  p99", "ms"),
         "bars": ceiling("live_bars", "  bars", "count"),
         "order_ms_p50": ceiling("live_order_ms_p50", "bar to entry at the gateway, median", "ms"),
         "order_ms_p99": ceiling("live_order_ms_p99", "  p99", "ms", 40),

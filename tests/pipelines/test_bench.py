@@ -11,9 +11,10 @@ from contracts import load_rules
 from contracts.calendar import sessions_between
 from pipelines.commands import bench
 from pipelines.commands.exits import Exit
+from pipelines.dagster_measurements import measure_job
 from pipelines.measurements import MEASUREMENTS, ONE_CORE, BenchBars
 
-TINY = bench.Scale(sessions=2, long_sessions=4, runs=1, short_runs=1)
+TINY = bench.Scale(sessions=2, long_sessions=4, runs=1, short_runs=1, dagster_runs=0)
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +78,25 @@ def test_the_whole_bench_runs_and_its_keys_stay(
         "replay_trades_long_peak_rss_mb",
         "live_step_ms_p50",
         "live_step_ms_p99",
+        "live_columns_ms_p50",
+        "live_decision_ms_p50",
+        "live_commit_ms_p50",
         "digests_equal",
         "import_engine_seconds",
         "status_seconds",
+        "up_seconds",
+        "dagster_job_seconds",
+        "dagster_empty_seconds",
+        "dagster_steps",
     ]
+
+
+@pytest.mark.slow
+def test_a_job_takes_longer_with_our_work_in_it_than_without(market: Path) -> None:
+    numbers = measure_job(market)
+
+    assert float(numbers["steps"]) >= 20
+    assert float(numbers["seconds"]) > float(numbers["empty_seconds"]) > 0
 
 
 def test_a_bench_that_only_reports_never_fails() -> None:

@@ -63,6 +63,8 @@ def test_every_measurement_has_its_scale_and_its_rows() -> None:
         "live_durable_ms_p50",
         "live_durable_ms_p99",
         "live_durable_ms_max",
+        "live_heard_ms_p50",
+        "live_heard_ms_p99",
         "live_bars",
         "live_order_ms_p50",
         "live_order_ms_p99",
