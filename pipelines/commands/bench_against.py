@@ -121,6 +121,7 @@ def _plain_compared(row: Compared) -> Mapping[str, Any]:
         "rule": row.words,
         "engine": row.engine,
         "bars": row.bars,
+        "bars_per_cpu_second": row.bars_per_cpu_second,
         "ours": row.ours,
         "theirs": row.theirs,
         "same": None if row.result is None else row.result.same,
@@ -134,8 +135,8 @@ def version_of(entrant: Entrant) -> str | None:
 
 
 def trades_in(entrant: Entrant) -> int | None:
-    """How many trades of the rule it made; null for the desk, which has strategies of its own."""
-    return len(entrant.runs[0].trades) or None if entrant.runs else None
+    """How many trades it made: of the calm rule, and the desk of its own strategies."""
+    return len(entrant.runs[0].trades) if entrant.runs else None
 
 
 def show(screen: Screen, measured: SideBySide) -> None:
@@ -153,9 +154,9 @@ def show(screen: Screen, measured: SideBySide) -> None:
     )
     screen.table(
         "The same trades? Our exchange against each, to the tick, the bar and the cent",
-        ("rule", "engine", "bars", "ours", "theirs", "same", "differences, with their cause"),
+        ("rule", "engine", "bars", "per CPU s", "ours", "theirs", "same", "differences"),
         [_compared_cells(row) for row in measured.compared],
-        numbers=("bars", "ours", "theirs", "same"),
+        numbers=("bars", "per CPU s", "ours", "theirs", "same"),
     )
     for entrant in measured.entrants:
         if entrant.problem is not None:
@@ -179,7 +180,17 @@ def _speed_cells(entrant: Entrant, bars: int) -> tuple[object, ...]:
 
 def _compared_cells(row: Compared) -> tuple[object, ...]:
     if row.result is None:
-        return (row.words, row.title, row.bars, row.ours, None, None, "did not run")
+        return (row.words, row.title, row.bars, None, row.ours, None, None, "did not run")
     counts = [(cause, row.result.count(cause)) for cause in Cause]
     words = ", ".join(f"{count:,} {cause.value}" for cause, count in counts if count)
-    return (row.words, row.title, row.bars, row.ours, row.theirs, row.result.same, words or "none")
+    speed = row.bars_per_cpu_second
+    return (
+        row.words,
+        row.title,
+        row.bars,
+        None if speed is None else round(speed),
+        row.ours,
+        row.theirs,
+        row.result.same,
+        words or "none",
+    )

@@ -115,8 +115,9 @@ class _Judge:
         self.differences.append(Difference(cause=cause, ours=ours, theirs=theirs))
         ends = {trade.exit_bar for trade in (ours, theirs) if trade is not None}
         if ours is None or theirs is None or len(ends) > 1:
-            # Until the later one ends, and on that bar, only one of them may enter.
-            self.apart_until = max(self.apart_until, *ends)
+            # The later one may not enter at the close of the bar it ends on; the other may.
+            waits = 0 if self.conventions.fills is Fills.THIS_CLOSE else 1
+            self.apart_until = max(self.apart_until, max(ends) + waits)
 
     def _cause_of(self, ours: RuleTrade | None, theirs: RuleTrade | None) -> Cause:
         if ours is None or theirs is None:

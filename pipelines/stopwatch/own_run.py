@@ -19,13 +19,16 @@ from pipelines.measurements import EQUITY_USD, BenchBars
 from pipelines.replay import ReplaySettings, replay
 from pipelines.stopwatch.foreign.given import Answer, Watch, write_answer
 from pipelines.stopwatch.own_rule import plain_exchange, play_rule
-from pipelines.stopwatch.rule import RULE, Fills, rule_bars
+from pipelines.stopwatch.rule import CALM, Fills, rule_bars
 
 RECORDINGS: Final = {"full": Recording.FULL, "trades": Recording.TRADES}
 
 
 def run_desk(folder: Path, recording: Recording) -> Answer:
-    """A replay of the desk; the contexts of the sessions are part of the run."""
+    """A replay of the desk; the contexts of the sessions are part of the run.
+
+    Its trades are those of its own strategies, told to be counted.
+    """
     watch = Watch()
     rules, bars = load_rules(), BenchBars.stored(folder).bars
     dates = bars["session_date"]
@@ -35,12 +38,13 @@ def run_desk(folder: Path, recording: Recording) -> Answer:
         watch.lap()
         contexts = session_contexts(session_summaries(bars, rules), sessions, rules)
         settings = ReplaySettings(equity_usd=EQUITY_USD, recording=recording)
-        write_fresh_journal(
+        result = write_fresh_journal(
             Path(scratch) / "replay.sqlite",
             Path(scratch) / "aside",
             lambda sink: replay(contexts, bars, rules, settings, sink=sink),
         )
         answer.run_seconds, answer.cpu_seconds = watch.lap(), watch.cpu_seconds
+    answer.trades = [{"closed_at": trade["closed_at"].isoformat()} for trade in result.trades]
     return answer
 
 
@@ -51,7 +55,7 @@ def run_rule(folder: Path) -> Answer:
     bars = rule_bars(market.bars, market.contexts)
     exchange = plain_exchange(rules.instrument)
     answer = Answer(version=version("credence"), setup_seconds=watch.lap())
-    trades = play_rule(bars, RULE, Fills.THIS_CLOSE, exchange, rules.instrument.symbol)
+    trades = play_rule(bars, CALM, Fills.THIS_CLOSE, exchange, rules.instrument.symbol)
     answer.run_seconds, answer.cpu_seconds = watch.lap(), watch.cpu_seconds
     tick_points = float(rules.instrument.tick_size)
     for trade in trades:

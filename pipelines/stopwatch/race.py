@@ -60,6 +60,7 @@ def run_once(entrant: Entrant, answer: Path) -> None:
     """Run it once more and keep what it measured, or what went wrong."""
     if entrant.problem is not None:
         return
+    answer.unlink(missing_ok=True)  # Nobody's number may pass for another's.
     try:
         with one_core():
             run_process([*entrant.command, str(answer)], os.environ | ONE_THREAD, RUN_SECONDS_MAX)

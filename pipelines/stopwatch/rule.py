@@ -34,9 +34,9 @@ class Fills(StrEnum):
 class RaceRule:
     """The numbers of the rule; nobody should trade it."""
 
-    channel_bars: int = 20
-    stop_ticks: int = 12
-    target_ticks: int = 18
+    channel_bars: int
+    stop_ticks: int
+    target_ticks: int
     flat_minutes: int = 5
 
     def plain(self, instrument: Instrument, fills: Fills) -> Mapping[str, Any]:
@@ -51,7 +51,14 @@ class RaceRule:
         }
 
 
-RULE: Final = RaceRule()
+CALM: Final = RaceRule(channel_bars=60, stop_ticks=80, target_ticks=120)
+"""Trades about as often as the desk does on generated bars, so that orders weigh alike."""
+
+BUSY: Final = RaceRule(channel_bars=20, stop_ticks=12, target_ticks=18)
+"""Ten times as many trades: what orders cost, and many more trades to compare."""
+
+TIGHT: Final = RaceRule(channel_bars=20, stop_ticks=3, target_ticks=4)
+"""So near that a bar often holds both orders: here engines have to guess what came first."""
 
 
 def rule_bars(bars: pl.DataFrame, contexts: pl.DataFrame) -> pl.DataFrame:

@@ -17,10 +17,12 @@ from pipelines.stopwatch.comparison import Comparison, Conventions, Prices, comp
 from pipelines.stopwatch.engines import OWN, ForeignEngine
 from pipelines.stopwatch.environments import Unusable, environment_of
 from pipelines.stopwatch.own_rule import DEPOSIT_USD, plain_exchange, play_rule
-from pipelines.stopwatch.race import Entrant, own_command, run_once
+from pipelines.stopwatch.race import Entrant, bars_per_second, own_command, run_once
 from pipelines.stopwatch.rule import (
     BARS_FILE,
-    RULE,
+    BUSY,
+    CALM,
+    TIGHT,
     Fills,
     RaceRule,
     rule_bars,
@@ -32,9 +34,6 @@ from pipelines.stopwatch.trades import RuleTrade, trades_of
 FIRST_DATE: Final = date(2014, 1, 2)
 LAST_DATE: Final = date(2025, 12, 31)
 SESSION_BARS: Final = 390
-
-TIGHT: Final = RaceRule(stop_ticks=3, target_ticks=4)
-"""So near that a bar often holds both orders: here engines have to guess what came first."""
 
 
 class Advance(Protocol):
@@ -58,7 +57,10 @@ QUICK: Final = RaceScale(bars=10_000, compared_bars=5_000, runs=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """The trades of one rule by our exchange and by another engine; null when that one failed."""
+    """The trades of one rule by our exchange and by another engine; null when that one failed.
+
+    `bars_per_cpu_second` is the other engine's, of a single run.
+    """
 
     words: str
     engine: str
@@ -66,6 +68,7 @@ class Compared:
     bars: int
     ours: int
     theirs: int
+    bars_per_cpu_second: float | None
     result: Comparison | None
 
 
@@ -78,9 +81,17 @@ class SideBySide:
     compared: tuple[Compared, ...]
 
 
+FURTHER: Final = (
+    ("busy rule, at this close", BUSY, Fills.THIS_CLOSE),
+    ("busy rule, at the next open", BUSY, Fills.NEXT_OPEN),
+    ("tight rule, at this close", TIGHT, Fills.THIS_CLOSE),
+)
+"""What is run once more, on fewer bars, for its trades."""
+
+
 def steps_of(engines: Sequence[ForeignEngine], scale: RaceScale) -> int:
     """How often `measure` advances."""
-    further = sum(1 + len(engine.fills - {Fills.THIS_CLOSE}) for engine in engines)
+    further = sum(fills in engine.fills for engine in engines for _, _, fills in FURTHER)
     return 1 + len(engines) + scale.runs * (len(OWN) + len(engines)) + further + 1
 
 
@@ -171,14 +182,14 @@ def _entrant(
     if isinstance(python, Unusable):
         entrant.problem = python.reason
         return entrant
-    words = course.words_for(RULE, Fills.THIS_CLOSE)
+    words = course.words_for(CALM, Fills.THIS_CLOSE)
     entrant.command = (str(python), str(engine.script), *words)
     return entrant
 
 
 def _against_own_run(course: _Course, own: Entrant, entrant: Entrant) -> Compared:
-    ours = course.trades_told(own) if own.runs else course.own_trades(RULE, Fills.THIS_CLOSE)
-    return _compared("the rule, at this close", course, ours, entrant, RULE, Fills.THIS_CLOSE)
+    ours = course.trades_told(own) if own.runs else course.own_trades(CALM, Fills.THIS_CLOSE)
+    return _compared("calm rule, at this close", course, ours, entrant, CALM, Fills.THIS_CLOSE)
 
 
 def _further(
@@ -187,13 +198,9 @@ def _further(
     foreign: Sequence[Entrant],
     advance: Advance,
 ) -> list[Compared]:
-    """The rule at the next open, a bracket so tight that engines have to guess, and our desk's."""
-    asked = (
-        ("the rule, at the next open", RULE, Fills.NEXT_OPEN),
-        ("stop 3, target 4, at this close", TIGHT, Fills.THIS_CLOSE),
-    )
+    """The other rules by every engine that can express them, and our desk's own conventions."""
     rows = []
-    for words, rule, fills in asked:
+    for words, rule, fills in FURTHER:
         ours = few.own_trades(rule, fills)
         for engine, entrant in zip(engines, foreign, strict=True):
             if fills not in engine.fills:
@@ -226,6 +233,7 @@ def _compared(
         bars=course.bars.height,
         ours=len(ours),
         theirs=len(theirs),
+        bars_per_cpu_second=bars_per_second(entrant, course.bars.height, "cpu_seconds"),
         result=result,
     )
 
@@ -233,20 +241,21 @@ def _compared(
 def _desk_exchange(few: _Course) -> Compared:
     """Our exchange as the contracts set it, beside itself without slippage, delay and doubt."""
     settings = exchange_settings(few.rules, DEPOSIT_USD)
-    ours = few.own_trades(RULE, Fills.NEXT_OPEN)
-    theirs = few.own_trades(RULE, Fills.NEXT_OPEN, Exchange(settings))
+    ours = few.own_trades(BUSY, Fills.NEXT_OPEN)
+    theirs = few.own_trades(BUSY, Fills.NEXT_OPEN, Exchange(settings))
     conventions = Conventions(
-        rule=RULE,
+        rule=BUSY,
         fills=Fills.NEXT_OPEN,
         slippage_ticks_max=round(settings.slippage_ticks_max),
         waits_for_passing=not settings.limit_fills_on_touch,
     )
     return Compared(
-        words="the rule, at the next open",
+        words="busy rule, at the next open",
         engine="desk_exchange",
         title="our exchange as the desk has it",
         bars=few.bars.height,
         ours=len(ours),
         theirs=len(theirs),
+        bars_per_cpu_second=None,
         result=compare(ours, theirs, Prices.of(few.bars), conventions),
     )

@@ -120,6 +120,22 @@ def test_while_one_still_holds_its_trade_the_other_may_enter() -> None:
     ]
 
 
+def test_at_the_next_open_the_later_one_waits_a_bar_longer() -> None:
+    at_next_open = replace(DESK, fills=Fills.NEXT_OPEN)
+    touched, later = replace(LONG, exit_ticks=106), replace(LONG, exit_bar=4, exit_ticks=96)
+    right_after = replace(LONG, entry_bar=5, exit_bar=6)
+    prices = bars(*[(100, 106, 100, 100)] * 6)
+
+    assert causes([touched, right_after], [later], prices, at_next_open) == [
+        Cause.ONLY_TOUCHED,
+        Cause.AFTERMATH,
+    ]
+    assert causes([touched, right_after], [later], prices, DESK) == [
+        Cause.ONLY_TOUCHED,
+        Cause.UNEXPLAINED,
+    ]
+
+
 def test_a_trade_that_nobody_else_made_is_unexplained() -> None:
     result = compare([LONG], [], bars((100, 101, 95, 96)), PLAIN)
 

@@ -2,9 +2,10 @@
 
 import os
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
+import orjson
 import pytest
 from command_line import credence
 
@@ -89,6 +90,18 @@ def test_an_answer_that_is_none_is_told(words: str, tmp_path: Path) -> None:
     assert mumbles.problem.startswith("its answer could not be read")
 
 
+def test_nobody_is_given_the_answer_of_the_one_before(tmp_path: Path) -> None:
+    answer = tmp_path / "answer.json"
+    answer.write_bytes(orjson.dumps(asdict(RUN)))
+    silent = entrant("silent", command=script("pass"))
+
+    run_once(silent, answer)
+
+    assert silent.runs == []
+    assert silent.problem is not None
+    assert "FileNotFoundError" in silent.problem
+
+
 def test_a_run_has_one_core_and_ours_are_given_back(tmp_path: Path) -> None:
     usual = os.sched_getaffinity(0)
 
@@ -162,6 +175,7 @@ def side_by_side(*entrants: Entrant, compared: tuple[Difference, ...] = ()) -> S
         bars=1_000,
         ours=1,
         theirs=1,
+        bars_per_cpu_second=10.0,
         result=Comparison(same=0, differences=compared),
     )
     return SideBySide(bars=1_000, entrants=entrants, compared=(row,))

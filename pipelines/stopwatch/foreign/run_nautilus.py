@@ -1,10 +1,8 @@
 """The rule in NautilusTrader: its bracket orders on bars, filled at this close as it does."""
 
 from decimal import Decimal
-from typing import Any
 
 import nautilus_trader
-import pandas as pd
 from given import Answer, Bars, Rule, Watch, read_given, write_answer
 from nautilus_trader.backtest.engine import BacktestEngine, BacktestEngineConfig
 from nautilus_trader.backtest.models import PerContractFeeModel
@@ -17,7 +15,6 @@ from nautilus_trader.model.events import OrderFilled
 from nautilus_trader.model.identifiers import InstrumentId, Symbol, Venue
 from nautilus_trader.model.instruments import FuturesContract
 from nautilus_trader.model.objects import Money, Price, Quantity
-from nautilus_trader.persistence.wranglers import BarDataWrangler
 from nautilus_trader.trading.strategy import Strategy
 
 CASH_USD = 10_000_000
@@ -123,24 +120,19 @@ def engine_of(bars: Bars, rule: Rule) -> tuple[BacktestEngine, ChannelBreakout]:
     instrument = contract_of(rule)
     engine.add_instrument(instrument)
     bar_type = BarType.from_str("MES.XCME-1-MINUTE-LAST-EXTERNAL")
-    engine.add_data(BarDataWrangler(bar_type, instrument).process(frame_of(bars)))
+    engine.add_data(bars_of(bars, bar_type))
     strategy = ChannelBreakout(bars, rule, bar_type, instrument)
     engine.add_strategy(strategy)
     return engine, strategy
 
 
-def frame_of(bars: Bars) -> Any:
-    """The bars as this engine's wrangler wants them."""
-    return pd.DataFrame(
-        {
-            "open": bars.open,
-            "high": bars.high,
-            "low": bars.low,
-            "close": bars.close,
-            "volume": [float(volume) for volume in bars.volume],
-        },
-        index=pd.to_datetime(bars.closes_at_ns, utc=True),
-    )
+def bars_of(bars: Bars, bar_type: BarType) -> list[Bar]:
+    """The bars as this engine has them."""
+    prices = zip(bars.open, bars.high, bars.low, bars.close, strict=True)
+    return [
+        Bar(bar_type, *(Price(price, 2) for price in four), Quantity(volume, 0), ns, ns)
+        for four, volume, ns in zip(prices, bars.volume, bars.closes_at_ns, strict=True)
+    ]
 
 
 def main() -> None:
