@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from typing import Final
 
 import polars as pl
 
@@ -71,10 +72,35 @@ class LearnedHistory:
 def learned_history(
     market: MarketStore, session_dates: Sequence[date], rules: Rules
 ) -> LearnedHistory:
-    """The history of these nights, from stored bars and contexts."""
+    """The history of these nights, from stored bars and contexts.
+
+    The stages of one night ask for the same one after the other: it is computed once, as long as
+    what is stored reads the same.
+    """
     symbol, first, last = rules.instrument.symbol, min(session_dates), max(session_dates)
     before = [day for day in market.session_dates("bars", symbol) if day < first]
     wanted = rules.learning.calibration.sessions_max - 1
     start = before[-wanted:][0] if before else first
     bars, contexts = (market.read(name, symbol, start, last) for name in ("bars", "context"))
-    return LearnedHistory(market_frame(contexts, bars, rules), rules)
+    return _NEWEST.of(bars, contexts, rules)
+
+
+class _Newest:
+    """The history that was asked for last, and what it was made from."""
+
+    def __init__(self) -> None:
+        self._made: tuple[pl.DataFrame, pl.DataFrame, Rules, LearnedHistory] | None = None
+
+    def of(self, bars: pl.DataFrame, contexts: pl.DataFrame, rules: Rules) -> LearnedHistory:
+        made = self._made
+        if made is not None:
+            same = made[2] is rules and made[0].equals(bars) and made[1].equals(contexts)
+            if same:
+                return made[3]
+        self._made = None  # Two at once would be twice the memory.
+        history = LearnedHistory(market_frame(contexts, bars, rules), rules)
+        self._made = (bars, contexts, rules, history)
+        return history
+
+
+_NEWEST: Final = _Newest()
