@@ -190,6 +190,8 @@ class JournalReader:
         connection.execute(f"pragma busy_timeout={_BUSY_MILLISECONDS}")
         try:
             yield connection
+        except ValueError as error:  # Of text that is none, or a date that is none.
+            raise sqlite3.DatabaseError(f"{self._path}: damaged text, {error}") from None
         finally:
             connection.close()
 

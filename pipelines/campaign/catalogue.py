@@ -53,6 +53,7 @@ MUTATIONS: Final = (
         "engine/supervisor.py",
         "number = len(orders.of(decision_id, leg)) + 1",
         "number = 1",
+        "tests/engine/test_desk.py",
     ),
     _bug(
         "send the bracket again with every answer",
@@ -295,8 +296,36 @@ MUTATIONS: Final = (
     _bug(
         "leave the fees out of a result",
         "engine/desk/trades.py",
-        "            net_usd=gross_usd - fees_usd,",
-        "            net_usd=gross_usd,",
+        "            fees_usd=fees_usd,\n            net_usd=gross_usd - fees_usd,",
+        "            fees_usd=fees_usd,\n            net_usd=gross_usd,",
+    ),
+    _bug(
+        "count nothing that was traded outside a trade",
+        "engine/desk/trades.py",
+        "    fills = state.ledger.uncounted\n",
+        "    fills = state.ledger.uncounted[:0]\n",
+        "tests/engine/test_desk_outside.py",
+    ),
+    _bug(
+        "wait for ever for the end of a trade that another hand ended",
+        "engine/desk/trades.py",
+        "    if trade.state is TradeState.CLOSING and not state.is_exposed:",
+        "    if trade.state is TradeState.CLOSING and state.is_exposed:",
+        "tests/engine/test_desk_outside.py",
+    ),
+    _bug(
+        "let another hand into our trade",
+        "engine/desk/care.py",
+        "    if position == own and (trade is None or own * trade.plan.side >= 0):",
+        "    if position == 0 or (trade is not None and position * trade.plan.side > 0):",
+        "tests/engine/test_desk_outside.py",
+    ),
+    _bug(
+        "never look at the broker while flat",
+        "engine/desk/care.py",
+        "timedelta(seconds=law.reconcile_flat_seconds)",
+        "timedelta(days=law.reconcile_flat_seconds)",
+        "tests/engine/test_desk.py",
     ),
     _bug(
         "carry yesterday's result into today",

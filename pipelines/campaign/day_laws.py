@@ -106,12 +106,7 @@ def the_end_is_flat(seen: DaySeen) -> str | None:
 
 
 def ledger_is_the_cash(seen: DaySeen) -> str | None:
-    """What the desk has counted of the day is what the broker's account moved by, to the cent.
-
-    Whoever traded; only an adopted position, whose price nobody knows, is left out.
-    """
-    if seen.state.ledger.carried:
-        return None
+    """What the desk has counted of the day is what the account moved by, whoever traded."""
     counted = seen.state.risk.net_usd_today
     return f"counted {counted}, paid {seen.cash_usd}" if counted != seen.cash_usd else None
 

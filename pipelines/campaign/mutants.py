@@ -17,7 +17,7 @@ from pipelines.campaign.catalogue import Mutation
 ROOT: Final = Path(__file__).resolve().parents[2]
 COPIED: Final = ("engine", "contracts", "assets", "pipelines", "tests")
 SLICE_SESSIONS: Final = 240
-SECONDS_MAX: Final = 300
+SECONDS_MAX: Final = 1_200
 UNCAUGHT: Final = 0
 CAUGHT: Final = 1
 

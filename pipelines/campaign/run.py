@@ -8,7 +8,7 @@ from decimal import Decimal
 from random import Random
 from typing import Final
 
-from engine.broker import BrokerReport, BrokerSnapshot, PlaceBracket
+from engine.broker import BrokerReport, BrokerSnapshot, Command, FlattenPosition, PlaceBracket
 from engine.desk import ClockTicked, Input, OperatorVerb, SessionClosed
 from engine.exchange import Exchange, PriceBar, exchange_settings
 from engine.journal import Head
@@ -17,6 +17,7 @@ from pipelines.campaign.audit import Trip, books_of, held_lots, is_ours, trips_o
 from pipelines.campaign.case import Case
 from pipelines.campaign.day_laws import DAY_LAWS, DaySeen
 from pipelines.campaign.entry_laws import ENTRY_LAWS, EntryAsked
+from pipelines.campaign.flattening_laws import FLATTENING_LAWS, FlatteningAsked
 from pipelines.campaign.law import LawBroken, judge
 from pipelines.campaign.minute_path import PART, TICK_SECONDS, parts_after, parts_of
 from pipelines.campaign.stage import Stage, sessions_of
@@ -101,7 +102,7 @@ class _Run:
             self.exchange,
             self.storm,
             self.sessions[0].opened.opens_at,
-            judge_entry=self._judge_entry,
+            judge_command=self._judge_command,
         )
         self.weather = Weather(self.storm, self.exchange, self.desk.strikes)
         self.number, self.minute, self.trades = case.first, 0, 0
@@ -262,6 +263,13 @@ class _Run:
         lots = sum(fill.quantity for fill in truth.executions if not is_ours(fill.ref))
         self.is_tainted = self.is_tainted or lots > 0
         self.foreign_lots = max(self.foreign_lots, lots)
+
+    def _judge_command(self, command: Command) -> None:
+        if isinstance(command, PlaceBracket):
+            self._judge_entry(command)
+        elif isinstance(command, FlattenPosition):
+            asked = FlatteningAsked(command, self.exchange.truth(self.desk.now))
+            judge(FLATTENING_LAWS, asked, self.desk.now)
 
     def _judge_entry(self, bracket: PlaceBracket) -> None:
         """Every law of an entry, with the auditor's own books."""

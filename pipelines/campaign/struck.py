@@ -20,7 +20,6 @@ from engine.broker import (
     FeedReported,
     FeedState,
     FlattenPosition,
-    PlaceBracket,
 )
 from engine.desk import (
     EMPTY,
@@ -70,7 +69,7 @@ class StruckDesk(ShadowDesk):
         storm: Storm,
         at: datetime,
         *,
-        judge_entry: Callable[[PlaceBracket], None],
+        judge_command: Callable[[Command], None],
     ) -> None:
         super().__init__(Desk(rules), EMPTY, exchange)
         self.rules = rules
@@ -82,7 +81,7 @@ class StruckDesk(ShadowDesk):
         self.known_since: datetime | None = None
         self.unanswered_at: datetime | None = None
         self.strikes: Counter[str] = Counter()
-        self._judge_entry = judge_entry
+        self._judge_command = judge_command
         self._chain = Chain()
         self._stamp: Stamp | None = None
         self._folded, self._folded_events = EMPTY, 0
@@ -179,8 +178,7 @@ class StruckDesk(ShadowDesk):
         self.sent_refs.update(refs_of(command))
         if isinstance(command, FlattenPosition):
             self.flattened_at = self.now
-        if isinstance(command, PlaceBracket):
-            self._judge_entry(command)
+        self._judge_command(command)
 
     def submit(self, command: Command, _at: datetime) -> list[BrokerReport | CommandFailed]:
         """As a shadow desk does, but at the market's time and answered by the broker's.

@@ -43,8 +43,20 @@ def parse_source(spec: str, contracts_folder: Path | None = None) -> BarSource:
 def _file(kind: FileKind, where: str) -> BarSource:
     path, _, options = where.partition("?")
     return FileSource(
-        kind=kind, path=Path(path).expanduser(), options=parse_options(kind.value, options)
+        kind=kind, path=_path(kind.value, path), options=parse_options(kind.value, options)
     )
+
+
+def _path(kind: str, text: str) -> Path:
+    if "\x00" in text:
+        raise SourceError(f"{kind} source: expected a path, got {text!r}; no path has a NUL in it")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise SourceError(
+            f"{kind} source: expected a path, got {text!r}, the home of a person this machine does "
+            "not know; write the path in full"
+        ) from None
 
 
 def _generator(where: str, contracts_folder: Path | None) -> BarSource:
@@ -68,7 +80,7 @@ def _ibkr(where: str, contracts_folder: Path | None) -> BarSource:
 
 _OPENERS: Final[Mapping[str, Callable[[str, Path | None], BarSource]]] = {
     "generator": _generator,
-    "lean": lambda where, _: LeanSource(folder=Path(where).expanduser()),
+    "lean": lambda where, _: LeanSource(folder=_path("lean", where)),
     "csv": lambda where, _: _file(FileKind.CSV, where),
     "parquet": lambda where, _: _file(FileKind.PARQUET, where),
     "ibkr": _ibkr,
