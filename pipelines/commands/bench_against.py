@@ -13,6 +13,7 @@ from pipelines.stopwatch.comparison import Cause
 from pipelines.stopwatch.engines import engines_named
 from pipelines.stopwatch.race import Entrant, bars_per_second, by_key
 from pipelines.stopwatch.side_by_side import (
+    BUSY_WORDS,
     FULL,
     QUICK,
     Compared,
@@ -29,6 +30,10 @@ TARGETS: Final = (
     ("trades", "cpu_seconds", floor("trades_to_nautilus_cpu", "  by processor time", "×", None)),
 )
 """Whose run, by which clock, and what it should be."""
+
+UNDER_ORDERS: Final = floor(
+    "full_to_busy_nautilus_cpu", "full journal, × its busy rule, by processor time", "×", None
+)
 
 NUMBERS: Final = (
     "run_seconds",
@@ -77,7 +82,18 @@ def ratio_rows(measured: SideBySide) -> list[Mapping[str, Any]]:
         rows.append(
             row_of(target, [getattr(theirs, clock) / getattr(ours, clock) for ours, theirs in runs])
         )
-    return rows
+    return [*rows, row_of(UNDER_ORDERS, _under_orders(measured))]
+
+
+def _under_orders(measured: SideBySide) -> list[float]:
+    """The same for the busy rule, which NautilusTrader ran once; none if it did not."""
+    ours = bars_per_second(by_key(measured.entrants)["full"], measured.bars, "cpu_seconds")
+    busy = [
+        row.bars_per_cpu_second
+        for row in measured.compared
+        if (row.engine, row.words) == ("nautilus", BUSY_WORDS)
+    ]
+    return [ours / theirs for theirs in busy if ours is not None and theirs is not None]
 
 
 def is_explained(measured: SideBySide) -> bool:

@@ -81,8 +81,9 @@ class SideBySide:
     compared: tuple[Compared, ...]
 
 
+BUSY_WORDS: Final = "busy rule, at this close"
 FURTHER: Final = (
-    ("busy rule, at this close", BUSY, Fills.THIS_CLOSE),
+    (BUSY_WORDS, BUSY, Fills.THIS_CLOSE),
     ("busy rule, at the next open", BUSY, Fills.NEXT_OPEN),
     ("tight rule, at this close", TIGHT, Fills.THIS_CLOSE),
 )

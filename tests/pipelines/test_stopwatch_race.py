@@ -125,18 +125,19 @@ def test_the_ratio_compares_each_run_with_that_of_its_own_turn() -> None:
         entrant("full", 2.0, 20.0, 2.0), entrant("trades", 1.0), entrant("nautilus", 4.0, 40.0, 2.0)
     )
 
-    full, full_cpu, trades, trades_cpu = bench_against.ratio_rows(measured)
+    full, full_cpu, trades, trades_cpu, busy = bench_against.ratio_rows(measured)
 
     assert (full["value"], full["passed"], full["runs"]) == (2.0, True, [2.0, 2.0, 1.0])
     assert (trades["value"], trades["passed"]) == (4.0, False)
     assert [row["value"] for row in (full_cpu, trades_cpu)] == [1.0, 1.0]
     assert [row["passed"] for row in (full_cpu, trades_cpu)] == [None, None]
+    assert (busy["value"], busy["passed"]) == (100.0, None)
 
 
 def test_without_nautilus_the_targets_are_neither_met_nor_missed() -> None:
     measured = side_by_side(entrant("full", 2.0), entrant("trades", 1.0))
 
-    assert [row["passed"] for row in bench_against.ratio_rows(measured)] == [None] * 4
+    assert [row["passed"] for row in bench_against.ratio_rows(measured)] == [None] * 5
 
 
 def test_a_difference_without_a_cause_is_a_no() -> None:
@@ -169,8 +170,8 @@ def test_an_unknown_engine_is_wrong_usage(tmp_path: Path) -> None:
 
 def side_by_side(*entrants: Entrant, compared: tuple[Difference, ...] = ()) -> SideBySide:
     row = Compared(
-        words="the rule",
-        engine="x",
+        words="busy rule, at this close",
+        engine="nautilus",
         title="the x",
         bars=1_000,
         ours=1,
