@@ -9,6 +9,7 @@ from command_line import copied, credence
 
 from engine.desk import Mode
 from engine.errors import MissingContext
+from engine.journal import Head
 from pipelines.commands.dagster_job import run_job
 from pipelines.commands.exits import Exit
 from pipelines.commands.screen import Screen
@@ -53,14 +54,19 @@ def test_the_nights_store_what_the_replay_learned(learned_home: Path) -> None:
     settings = ReplaySettings(equity_usd=Decimal(10_000))
     replay(contexts, bars, wiring.rules, settings, nights=nights)
 
+    told = [change for each in wiring.learning_journal.lessons() for change in each.changes]
     assert opened_under == nights.standings()
     assert len(opened_under) == 4
+    assert {odds.through for each in opened_under.values() for odds in each.odds} == {dates[-1]}
+    assert nights.changes
+    assert sorted(told, key=str) == sorted(nights.changes, key=str)
 
 
 def test_learning_again_changes_nothing(learned_home: Path) -> None:
-    def stored() -> bytes:
-        rows = wiring_of(learned_home).warehouse.query("SELECT * FROM learning_state ORDER BY ALL")
-        return rows.write_csv().encode()
+    def stored() -> tuple[bytes, Head]:
+        wiring = wiring_of(learned_home)
+        rows = wiring.warehouse.query("SELECT * FROM learning_state ORDER BY ALL")
+        return rows.write_csv().encode(), JournalReader(wiring.learning_journal.path).head()
 
     before = stored()
     again = credence(learned_home, "learn", "--json")
@@ -68,6 +74,8 @@ def test_learning_again_changes_nothing(learned_home: Path) -> None:
     assert again.code == Exit.DONE
     assert again.json["sessions"] == 6
     assert again.json["failed_checks"] == []
+    assert again.json["processor_seconds"] > 0
+    assert again.json["seconds"] > 0
     assert [each["template"] for each in again.json["trust"]] == ["K1", "K2", "K3", "K4"]
     assert stored() == before
 
