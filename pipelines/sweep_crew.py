@@ -99,6 +99,7 @@ def crew_of(
                 1, mp_context=get_context("spawn"), initializer=begin, initargs=(order,)
             )
             pools.append(stack.enter_context(pool))
+            pool.submit(walk_all, ())  # A process starts with its first work: all begin now.
         yield Crew(folder, rules, pools)
 
 

@@ -8,7 +8,7 @@ geometry would change the market's columns, and the constitution is nobody's to 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,7 @@ _DIGITS: Final = 6
 _BLOCK: Final = re.compile(r"(?P<blocks>\w+)\[(?P<id>\w+)\]\.(?P<name>\w+)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Knob:
+class Knob(NamedTuple):
     """One number that sets differ in: its grid is `today + k * step`, k from -reach to reach."""
 
     file: str
@@ -40,39 +39,36 @@ class ParameterSet:
     changes: tuple[Variant, ...]
 
 
+# `least` and `most` are the contracts' own bounds: a set that could not be loaded says nothing.
 _OF_TEMPLATES: Final = (
-    ("belief_min", 0.01, 5, 0.01, 0.99),
-    ("instability_max", 0.005, 2, 0.005, 1.0),
-    ("target_r", 0.25, 1, 0.25, 10.0),
-    ("time_stop_minutes", 2, 5, 2, 390),
+    ("belief_min", 0.01, 5, 0.60, 0.99),
+    ("instability_max", 0.005, 2, 0.005, 0.20),
+    ("target_r", 0.25, 1, 1.0, 5.0),
+    ("time_stop_minutes", 2, 5, 2, 60),
 )
 _OF_ALL: Final = (
-    Knob(file="strategies", key="noise_veto_belief", step=0.01, reach=3, least=0.01, most=0.99),
-    Knob(file="strategies", key="tradability_belief_min", step=0.02, reach=3, least=0.0, most=0.99),
-    Knob(file="strategies", key="thesis_belief_min", step=0.01, reach=4, least=0.01, most=0.99),
-    Knob(file="decision", key="theta_base", step=0.02, reach=4, least=0.0, most=0.6),
-    Knob(file="decision", key="friction_share_max", step=0.01, reach=4, least=0.01, most=1.0),
-    Knob(file="decision", key="weight_instability", step=0.025, reach=2, least=0.0, most=1.0),
-    Knob(file="decision", key="weight_belief", step=0.025, reach=2, least=0.0, most=1.0),
-    Knob(file="trade", key="profit_protection_r", step=0.25, reach=1, least=0.25, most=10.0),
+    ("strategies", "noise_veto_belief", 0.01, 3, 0.35, 0.80),
+    ("strategies", "tradability_belief_min", 0.02, 3, 0.05, 0.99),
+    ("strategies", "thesis_belief_min", 0.01, 4, 0.35, 0.99),
+    ("decision", "theta_base", 0.02, 4, 0.10, 0.60),
+    ("decision", "friction_share_max", 0.01, 4, 0.01, 0.30),
+    ("decision", "weight_instability", 0.025, 2, 0.10, 1.0),
+    ("decision", "weight_belief", 0.025, 2, 0.10, 1.0),
+    ("trade", "profit_protection_r", 0.25, 1, 0.25, 2.0),
 )
 
 
 def knobs(rules: Rules) -> tuple[Knob, ...]:
     """Every number that is drawn: four of each template, and those that all entries share."""
-    of_templates = (
-        Knob(
-            file="strategies",
-            key=f"templates[{block.id}].{name}",
-            step=step,
-            reach=reach,
-            least=least,
-            most=most,
-        )
-        for block in rules.strategies.templates
-        for name, step, reach, least, most in _OF_TEMPLATES
-    )
-    return (*of_templates, *_OF_ALL)
+    named = [
+        *(
+            ("strategies", f"templates[{block.id}].{name}", *grid)
+            for block in rules.strategies.templates
+            for name, *grid in _OF_TEMPLATES
+        ),
+        *_OF_ALL,
+    ]
+    return tuple(Knob(*each) for each in named)
 
 
 def parameter_sets(rules: Rules, count: int, seed: int) -> list[ParameterSet]:
