@@ -9,6 +9,8 @@ SOURCE ?= generator:7
 DEMO ?=
 PORT ?= 3000
 SESSIONS ?= 10000
+STRIKES ?= 200
+SOAK ?= 100
 
 .PHONY: help demo test ui bench campaign lock notebooks docs clean
 help:  ## List the commands
@@ -44,9 +46,11 @@ bench: $(STAMP)  ## Measure what the README states
 	@$(BIN)/credence bench
 	@$(BIN)/credence bench --against all
 
-campaign: $(STAMP)  ## Play 10,000 faulted sessions (SESSIONS=N), then plant known bugs
+campaign: $(STAMP)  ## Faulted sessions (SESSIONS=N), planted bugs, struck processes (STRIKES=N), a soak (SOAK=N)
 	@$(BIN)/credence campaign --sessions $(SESSIONS)
 	@$(BIN)/credence campaign --mutations
+	@$(BIN)/credence campaign --processes $(STRIKES)
+	@$(BIN)/credence campaign --soak $(SOAK)
 
 notebooks: $(STAMP)  ## Open the notebooks in Jupyter Lab on the desk's data home (DEMO=1: the demo's)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python "jupyterlab>=4"

@@ -379,9 +379,23 @@ def campaign(
         bool,
         typer.Option("--mutations", help="Plant known bugs, one by one, and say what caught each."),
     ] = False,
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Strike real processes so often: SIGKILL, power …"),
+    ] = None,
+    soak: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="So many sessions in one process: does it grow?"),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Play sessions of the desk under every trouble, and judge each event by the laws."""
+    if processes is not None or soak is not None:
+        from pipelines.commands.campaign_processes import show_processes, show_soak
+
+        if processes is not None:
+            return show_processes(processes, seed, as_json=as_json)
+        return show_soak(soak or 1, as_json=as_json)
     from pipelines.commands.campaign import run_case, run_mutations, run_sessions
 
     if case is not None:

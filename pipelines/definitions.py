@@ -1,5 +1,7 @@
 """The code location: every asset, check, job and schedule of the desk, on one data home."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from assets import (
@@ -49,14 +51,16 @@ STAGES = (
 )
 
 
-def definitions_for(wiring: Wiring) -> dg.Definitions:
-    """The definitions of one desk; tests and the demo pass their own."""
+def definitions_for(
+    wiring: Wiring, sensors: Sequence[dg.SensorDefinition] = SENSORS
+) -> dg.Definitions:
+    """The definitions of one desk; tests, the demo and the campaign pass their own."""
     return dg.Definitions(
         assets=dg.load_assets_from_modules(STAGES),
         asset_checks=dg.load_asset_checks_from_modules(STAGES),
         jobs=[*JOBS, *OPERATOR_JOBS, evolution],
         schedules=[market_day_schedule, preopen_schedule, nightly_schedule, evolution_schedule],
-        sensors=[*SENSORS, nightly_sensor],
+        sensors=[*sensors, nightly_sensor],
         executor=dg.in_process_executor,
         resources={
             "rules": wiring.rules,

@@ -28,7 +28,12 @@ def session_sensor(
     context: dg.SensorEvaluationContext, wiring: dg.ResourceParam[Wiring]
 ) -> dg.RunRequest | dg.SkipReason:
     """The run of today's session, or the reason why there is none to launch now."""
-    outlook = session_outlook(context.instance, wiring)
+    return session_run(context.instance, wiring)
+
+
+def session_run(instance: dg.DagsterInstance, wiring: Wiring) -> dg.RunRequest | dg.SkipReason:
+    """What a tick of the session sensor comes to."""
+    outlook = session_outlook(instance, wiring)
     verdict = outlook.verdict
     if not isinstance(verdict, Request):
         return dg.SkipReason(verdict.reason)

@@ -26,6 +26,7 @@ START_SECONDS_MAX: Final = 120.0
 STOP_SECONDS_MAX: Final = 20.0
 POLL_SECONDS: Final = 0.25
 LOCATION: Final = "credence"
+MODULE: Final = "pipelines.definitions"
 SOCKET_PATH_BYTES_MAX: Final = 100
 """The operating system refuses a longer name for a socket (108 bytes on Linux, 104 on macOS)."""
 
@@ -39,8 +40,10 @@ class Part:
     log: Path
 
 
-def run_up(home: Path, *, port: int, say: Callable[[str], None]) -> int:
+def run_up(home: Path, *, port: int, say: Callable[[str], None], module: str = MODULE) -> int:
     """Run until interrupted or until a part dies; returns 0 after Ctrl-C or SIGTERM, 3 otherwise.
+
+    `module` has the definitions that are served.
 
     Raises `InstanceBusy` when the instance is in use or the port is taken.
     """
@@ -56,7 +59,7 @@ def run_up(home: Path, *, port: int, say: Callable[[str], None]) -> int:
         parts: list[Part] = []
         stop = _stop_on_signals()
         try:
-            if _start(parts, dagster_home, port, environment, stop):
+            if _start(parts, dagster_home, port, environment, stop, module):
                 say(f"Credence is at http://{HOST}:{port}  (data home {home}, Ctrl-C stops it)")
             elif not stop and not _dead(parts):
                 say(f"the UI did not answer within {START_SECONDS_MAX:.0f} s; see {parts[0].log}")
@@ -82,6 +85,7 @@ def _start(
     port: int,
     environment: Mapping[str, str],
     stop: list[int],
+    module: str,
 ) -> bool:
     """Start every part and wait until the UI knows the desk; false when told to stop meanwhile.
 
@@ -92,7 +96,7 @@ def _start(
     workspace = dagster_home / "workspace.yaml"
     server = {"socket": str(socket), "location_name": LOCATION}
     workspace.write_text(json.dumps({"load_from": [{"grpc_server": server}]}))
-    code = ["dagster", "code-server", "start", "--module-name", "pipelines.definitions"]
+    code = ["dagster", "code-server", "start", "--module-name", module]
     ui = ["dagster_webserver", "--host", HOST, "--port", str(port), "-w", str(workspace)]
 
     def start(name: str, command: list[str]) -> None:
