@@ -352,6 +352,8 @@ def bench(
             checks=check,
             as_json=as_json,
         )
+    if bars is not None:
+        raise typer.BadParameter("expected --against NAME beside --bars; the others have a scale")
     if live:
         from pipelines.commands import bench_live
 

@@ -168,6 +168,13 @@ def test_an_unknown_engine_is_wrong_usage(tmp_path: Path) -> None:
     assert "expected one of all, nautilus, backtesting, backtrader, vectorbt" in ended.err
 
 
+def test_bars_belong_to_the_race_alone(tmp_path: Path) -> None:
+    ended = credence(tmp_path, "bench", "--bars", "5000")
+
+    assert ended.code == Exit.USAGE
+    assert "expected --against NAME beside --bars" in ended.err
+
+
 def side_by_side(*entrants: Entrant, compared: tuple[Difference, ...] = ()) -> SideBySide:
     row = Compared(
         words="busy rule, at this close",
