@@ -2,7 +2,7 @@
 
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -92,9 +92,14 @@ class TimedGateway:
         return self.address.port
 
     def ask(self, asked: Asked[Answer]) -> Answer:
-        """What a function says there, which is given the gateway and its readings."""
+        """What a function says there, which is given the gateway and its readings.
+
+        What it raises there is raised here; the gateway plays on.
+        """
         self._pipe.send(asked)
-        answer: Answer = self._pipe.recv()
+        answer: Answer | Exception = self._pipe.recv()
+        if isinstance(answer, Exception):
+            raise answer
         return answer
 
     def slow_down(self, speed: float) -> None:
@@ -127,12 +132,14 @@ class GatewayProcess:
         try:
             yield TimedGateway(address, self._pipe)
         finally:
-            self._pipe.send(None)
-            self._pipe.recv()
+            with suppress(ConnectionError, EOFError):
+                self._pipe.send(None)
+                self._pipe.recv()
 
     def close(self) -> None:
-        """End the process."""
-        self._pipe.send(None)
+        """End the process; it may have ended already, by an error of its own."""
+        with suppress(ConnectionError):
+            self._pipe.send(None)
         self._process.join(LEAVE_SECONDS_MAX)
         self._process.close()
 
@@ -164,7 +171,10 @@ def _serve(pipe: Connection, bars: pl.DataFrame) -> None:
 
 def _obey(pipe: Connection, gateway: RunningGateway, readings: Readings) -> None:
     while (asked := pipe.recv()) is not None:
-        answer: Any = asked(gateway, readings)
+        try:
+            answer: Any = asked(gateway, readings)
+        except Exception as error:  # noqa: BLE001 - It is raised where it was asked.
+            answer = error
         pipe.send(answer)
 
 

@@ -13,7 +13,9 @@ from engine.rules import Rules
 from pipelines.gateway.assembly import Gateway, GatewayAddress, GatewaySettings
 from pipelines.gateway.faults import read_change
 
-THREAD_SECONDS_MAX: Final = 30.0
+THREAD_SECONDS_MAX: Final = 120.0
+"""Longer than a start or a call takes on a machine that has thirty other things to do."""
+
 Answer = TypeVar("Answer")
 
 
