@@ -25,6 +25,7 @@ from pipelines.sweep_stretch import (
     begin,
     replay_set,
     walk_all,
+    write_stretch,
 )
 
 AT_ONCE: Final = 10
@@ -91,7 +92,7 @@ def crew_of(
     stored: StoredBars, rules: Rules, gates: Loosest, folder: Path, processes: int, seed: int
 ) -> Iterator[Crew]:
     """The processes, each with its stretch of the sessions; they end with the block."""
-    _write(folder, stored.bars, stored.contexts)
+    write_stretch(folder, stored.bars, stored.contexts)
     with ExitStack() as stack, _one_thread_each():
         pools = []
         for order in _stretches(stored, rules, gates, folder, processes, seed):
@@ -115,17 +116,11 @@ def _stretches(
         inside = pl.col("session_date").is_between(dates[first], dates[last - 1])
         contexts = stored.contexts.filter(inside)
         part = folder / str(nth)
-        _write(part, stored.bars.filter(inside), contexts)
+        write_stretch(part, stored.bars.filter(inside), contexts)
         yield StretchOrder(
             folder=part, rules=rules, gates=gates, minutes_before=minutes_before, seed=seed
         )
         minutes_before += int(contexts["session_minutes"].sum())
-
-
-def _write(folder: Path, bars: pl.DataFrame, contexts: pl.DataFrame) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    bars.write_parquet(folder / "bars.parquet", compression="lz4")
-    contexts.write_parquet(folder / "contexts.parquet")
 
 
 def _going_on(orders: Sequence[SetOrder], walked: Sequence[Walked]) -> list[SetOrder]:

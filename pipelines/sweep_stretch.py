@@ -103,6 +103,13 @@ class Stretch:
         )
 
 
+def write_stretch(folder: Path, bars: pl.DataFrame, contexts: pl.DataFrame) -> None:
+    """Put bars and contexts where a stretch reads them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    bars.write_parquet(folder / "bars.parquet", compression="lz4")
+    contexts.write_parquet(folder / "contexts.parquet")
+
+
 def _market(contexts: pl.DataFrame, bars: pl.DataFrame, rules: Rules, gates: Loosest) -> Market:
     """The market of every chunk, one after the other."""
     parts: list[Market] = []

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import altair as alt
 
-from assets.pictures import BAD, CALM, GOOD, INK, MUTED
+from assets.pictures import BAD, CALM, GOOD, INK
 from assets.report.pictures import WIDTH, spec_text
 
 _HALF: Final = (WIDTH - 120) // 2
@@ -58,8 +58,7 @@ def scaling_spec() -> str:
     seconds = alt.Y("cpu_seconds:Q", axis=alt.Axis(title="CPU seconds", tickCount=4))
     line = rows.mark_line(color=CALM, strokeWidth=1.5).encode(amount, seconds)
     points = rows.mark_circle(color=CALM, size=60, opacity=1.0).encode(amount, seconds)
-    straight = rows.mark_line(color=MUTED, strokeDash=[4, 3]).encode(amount, alt.Y("straight:Q"))
-    panel = alt.layer(straight, line, points, data=alt.NamedData("costs"))
+    panel = alt.layer(line, points, data=alt.NamedData("costs"))
     panel = panel.properties(width=_HALF // 2 + 20, height=200)
     by = alt.Column("what:N", title=None, header=alt.Header(labelColor=INK))
     return spec_text(panel.facet(column=by).resolve_scale(x="independent", y="independent"))

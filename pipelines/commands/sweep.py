@@ -3,7 +3,7 @@
 Nothing is proposed and nothing is changed: a sweep shows how results depend on the numbers.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
@@ -23,12 +23,11 @@ from pipelines.storage.atomic import write_atomically
 from pipelines.stored_bars import StoredBars, stored_bars
 from pipelines.sweep import Sweep, SweepRequest, sweep
 from pipelines.sweep_bars import bars_of_source, first_sessions, newest_sessions
+from pipelines.sweep_scaling import PARTS, Cost, scaling
 from pipelines.sweep_table import best_of, sweep_rows
 from pipelines.wiring import Wiring
 
 SHOWN: Final = 5
-PARTS: Final = (8, 4, 2, 1)
-"""Scaling measures an eighth, a quarter, a half and all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,60 +79,17 @@ def run_scaling(wiring: Wiring, bars: SweptBars, request: SweepRequest, *, as_js
     """Measure what a sweep costs for more bars, more sets and more sessions, and draw it."""
     screen = Screen.of_process()
     stored = bars.read(wiring)
-    costs: list[dict[str, Any]] = []
-    with screen.progress("measuring", 3 * len(PARTS)) as advance:
-        for part in PARTS:
-            some = first_sessions(stored, max(1, len(stored.session_dates) // part))
-            for what, of, sets in (
-                ("bars, one set", some, 1),
-                ("sets", stored, max(1, request.sets // part)),
-                ("sessions", some, request.sets),
-            ):
-                done = sweep(of, wiring.rules, _asking(request, sets), _silent)
-                amounts = {"bars, one set": done.bars, "sets": sets}
-                amount = amounts.get(what, len(done.session_dates))
-                costs.append({"what": what, "amount": amount, **_cost(done)})
-                advance(what)
-    drawn = svg_of(scaling_spec(), {"costs": [*map(dict, _with_straight(costs))]})
+    with screen.progress("measuring", len(PARTS) * request.sets) as advance:
+        costs = scaling(stored, wiring.rules, request, advance)
+    drawn = svg_of(scaling_spec(), {"costs": [each._asdict() for each in costs]})
     picture = _draw(wiring, "scaling.svg", drawn)
     if as_json:
-        screen.json({"costs": costs, "picture": str(picture)})
+        screen.json({"costs": [each._asdict() for each in costs], "picture": str(picture)})
         return Exit.DONE
-    columns = ("what", "amount", "bars", "sets", "cpu_seconds", "seconds", "peak_rss_mb")
-    rows = [[cost[name] for name in columns] for cost in costs]
-    screen.table("What a sweep costs", columns, rows, numbers=columns[1:])
+    columns = Cost._fields
+    screen.table("What a sweep costs", columns, sorted(costs), numbers=columns[1:])
     screen.say(f"  picture  {picture}")
     return Exit.DONE
-
-
-def _asking(request: SweepRequest, sets: int) -> SweepRequest:
-    return SweepRequest(sets=sets, seed=request.seed, processes=request.processes)
-
-
-def _silent(_said: str) -> None:
-    """Within one measurement nothing is told."""
-
-
-def _cost(done: Sweep) -> dict[str, float]:
-    return {
-        "bars": done.bars,
-        "sets": len(done.sets),
-        "cpu_seconds": round(done.cpu_seconds, 2),
-        "seconds": round(done.seconds, 2),
-        "peak_rss_mb": round(done.peak_rss_mb, 1),
-    }
-
-
-def _with_straight(costs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Beside each cost what it would be on the straight line from the smallest to the largest."""
-    told = []
-    for cost in costs:
-        same = [each for each in costs if each["what"] == cost["what"]]
-        ends = [min(same, key=lambda each: each["amount"]), max(same, key=lambda e: e["amount"])]
-        (x0, y0), (x1, y1) = [(end["amount"], end["cpu_seconds"]) for end in ends]
-        share = (cost["amount"] - x0) / (x1 - x0) if x1 > x0 else 0.0
-        told.append({**cost, "straight": y0 + share * (y1 - y0)})
-    return told
 
 
 def _draw(wiring: Wiring, name: str, drawn: str) -> Path:

@@ -16,6 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from replay_market import RULES, Market, market
 
+from assets.report.pictures import svg_of
+from assets.report.sweep_pictures import scaling_spec
 from engine.errors import InputRefused
 from engine.execution_quality import Trouble
 from engine.learning.parameter_sets import ParameterSet, parameter_sets, rules_with
@@ -28,8 +30,10 @@ from engine.rules import Rules
 from engine.trade import TradeClosed
 from pipelines.commands.exits import Exit
 from pipelines.replay import ReplaySettings
+from pipelines.stored_bars import StoredBars
 from pipelines.sweep import SetResult, Sweep, SweepRequest, _results, difference
 from pipelines.sweep_crew import Crew
+from pipelines.sweep_scaling import OF_BARS, OF_SESSIONS, OF_SETS, scaling
 from pipelines.sweep_stretch import Replayed, SetOrder, Stretch, StretchOrder, Walked, replay_set
 from pipelines.sweep_table import sweep_rows
 from pipelines.wiring import Wiring
@@ -299,6 +303,22 @@ def swept_of(results: Mapping[int, np.ndarray]) -> Sweep:
         check_seconds=0.0,
         peak_rss_mb=100.0,
     )
+
+
+def test_the_cost_is_measured_for_more_bars_sets_and_sessions() -> None:
+    days = market(24)
+    dates = tuple(days.contexts["session_date"])
+    stored = StoredBars(session_dates=dates, bars=days.bars, contexts=days.contexts)
+
+    costs = scaling(stored, RULES, SweepRequest(sets=4), lambda _: None)
+
+    amounts = {(each.what, each.amount) for each in costs}
+    assert {amount for what, amount in amounts if what == OF_SESSIONS} == {3, 6, 12, 24}
+    assert {amount for what, amount in amounts if what == OF_SETS} == {1, 2, 4}
+    assert max(amount for what, amount in amounts if what == OF_BARS) == days.bars.height
+    assert all(each.cpu_seconds > 0 for each in costs)
+    drawn = svg_of(scaling_spec(), {"costs": [each._asdict() for each in costs]})
+    assert all(title in drawn for title in (OF_BARS, OF_SETS, OF_SESSIONS))
 
 
 def test_the_command_checks_stores_draws_and_judges(ingested_home: Path, tmp_path: Path) -> None:
