@@ -9,7 +9,7 @@ drawing whole sessions again; and a map is only ever judged on sessions after th
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -93,8 +93,25 @@ def belief_map(beliefs: Floats, wins: Floats, knots_max: int) -> BeliefMap:
     Isotonic regression over equally filled groups of beliefs, so that a knot rests on many outcomes
     and no single lucky one at the edge makes a certainty.
     """
-    order = np.argsort(beliefs, kind="stable")
-    known, p_win = _knots(beliefs[order], wins[order], np.ones_like(beliefs), knots_max)
+    return _whole_map(_Rising.of(beliefs, wins), knots_max)
+
+
+class _Rising(NamedTuple):
+    """Beliefs in rising order, the wins beside them, and the place each had before."""
+
+    beliefs: Floats
+    wins: Floats
+    order: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, beliefs: Floats, wins: Floats) -> Self:
+        order = np.argsort(beliefs, kind="stable")
+        return cls(beliefs[order], wins[order], order)
+
+
+def _whole_map(rising: _Rising, knots_max: int) -> BeliefMap:
+    everywhere = np.ones_like(rising.beliefs)
+    known, p_win = _knots(rising.beliefs, rising.wins, everywhere, knots_max)
     return BeliefMap(beliefs=tuple(known.tolist()), p_win=tuple(p_win.tolist()))
 
 
@@ -135,7 +152,8 @@ def _calibration(
     draws = _draws(int(sessions[-1]) + 1, rules.resamples)
     bins = np.minimum((beliefs * rules.bins).astype(np.int64), rules.bins - 1)
     sums = _Sums(bins, sessions, rules.bins, p_win, wins)
-    ahead = _ahead(beliefs, wins, sessions, rules)
+    rising = _Rising.of(beliefs, wins)
+    ahead = _ahead(rising, beliefs, wins, sessions, rules)
     is_enough = len(wins) >= outcomes_min and sums.sessions >= rules.sessions_min
     return Calibration(
         template=template,
@@ -149,7 +167,7 @@ def _calibration(
         brier_base=float(np.mean((wins.mean() - wins) ** 2)),
         calibration_error=_estimate(sums.error(), sums.error(draws), rules),
         bins=_table(sums, draws, rules),
-        belief_map=belief_map(beliefs, wins, rules.knots_max) if is_enough else None,
+        belief_map=_whole_map(rising, rules.knots_max) if is_enough else None,
         brier_map_ahead=None if ahead is None else ahead.brier_map,
         brier_base_ahead=None if ahead is None else ahead.brier_base,
         is_earned=is_enough and ahead is not None and ahead.has_won,
@@ -249,7 +267,11 @@ class _Ahead(NamedTuple):
 
 
 def _ahead(
-    beliefs: Floats, wins: Floats, sessions: npt.NDArray[np.int64], rules: CalibrationRules
+    rising: _Rising,
+    beliefs: Floats,
+    wins: Floats,
+    sessions: npt.NDArray[np.int64],
+    rules: CalibrationRules,
 ) -> _Ahead | None:
     """How the map does on sessions it has not seen; null before there are any.
 
@@ -259,14 +281,12 @@ def _ahead(
     ends = np.searchsorted(sessions, np.arange(int(sessions[-1]) + 1), side="right")
     if ends.size <= rules.sessions_min:
         return None
-    order = np.argsort(beliefs, kind="stable")
-    rising, won = beliefs[order], wins[order]
     of_map, of_base = [], []
     for first in range(rules.sessions_min, ends.size, rules.refit_sessions):
         start = ends[first - 1]
         now = slice(start, ends[min(first + rules.refit_sessions, ends.size) - 1])
-        is_past = (order < start).astype(np.float64)
-        knots = _knots(rising, won, is_past, rules.knots_max)
+        is_past = (rising.order < start).astype(np.float64)
+        knots = _knots(rising.beliefs, rising.wins, is_past, rules.knots_max)
         of_map.append((np.interp(beliefs[now], *knots) - wins[now]) ** 2)
         of_base.append((wins[:start].mean() - wins[now]) ** 2)
     starts = ends[rules.sessions_min - 1 : -1] - ends[rules.sessions_min - 1]
