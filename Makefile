@@ -9,10 +9,11 @@ SOURCE ?= generator:7
 DEMO ?=
 PORT ?= 3000
 SESSIONS ?= 10000
+DAYS ?= 250
 STRIKES ?= 200
 SOAK ?= 100
 
-.PHONY: help demo test ui bench campaign lock notebooks docs clean
+.PHONY: help demo test ui bench campaign machines lock notebooks docs clean
 help:  ## List the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
@@ -51,6 +52,9 @@ campaign: $(STAMP)  ## Faulted sessions (SESSIONS=N), planted bugs, struck proce
 	@$(BIN)/credence campaign --mutations
 	@$(BIN)/credence campaign --processes $(STRIKES)
 	@$(BIN)/credence campaign --soak $(SOAK)
+
+machines: $(DISTRIBUTED)  ## Make 250 sessions x 2 symbols on PostgreSQL and Celery, compare (DAYS=N)
+	@$(BIN)/python -m pipelines.distributed --sessions $(DAYS)
 
 notebooks: $(STAMP)  ## Open the notebooks in Jupyter Lab on the desk's data home (DEMO=1: the demo's)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python "jupyterlab>=4"

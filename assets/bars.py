@@ -17,6 +17,7 @@ from assets.tables import (
     sessions_in,
     sources_asset,
     stored_rows,
+    table_of,
 )
 from engine.errors import InputRefused
 from engine.rules import Rules
@@ -70,12 +71,18 @@ def ingest(
     if len(stored) < len(sessions):
         _report_kept(context, stored, source.name)
         raise dg.Failure(failure or _absent_text(done, source.name))
+    keys = _keys(context)
     for session in stored:
-        for asset, numbers in _numbers(session, source.name).items():
-            context.add_asset_metadata(numbers, asset, str(session.session_date))
+        for table, numbers in _numbers(session, source.name).items():
+            context.add_asset_metadata(numbers, keys[table], str(session.session_date))
     changed = {"partitions_changed": sum(session.changed for session in stored)}
-    yield dg.MaterializeResult(asset_key="bars", metadata=changed)
-    yield dg.MaterializeResult(asset_key="rejected_bars")
+    yield dg.MaterializeResult(asset_key=keys["bars"], metadata=changed)
+    yield dg.MaterializeResult(asset_key=keys["rejected_bars"])
+
+
+def _keys(context: dg.AssetExecutionContext) -> Mapping[str, dg.AssetKey]:
+    """The assets of this step by table; a location may put the symbol before their names."""
+    return {table_of(key): key for key in context.assets_def.keys}
 
 
 def _numbers(session: IngestedSession, source: str) -> Mapping[str, Mapping[str, int | str]]:
@@ -98,11 +105,12 @@ def _report_kept(
     context: dg.AssetExecutionContext, stored: Sequence[IngestedSession], source: str
 ) -> None:
     """What was stored before the run failed is there, and the lineage says so."""
+    keys = _keys(context)
     for session in stored:
-        for asset, numbers in _numbers(session, source).items():
+        for table, numbers in _numbers(session, source).items():
             context.log_event(
                 dg.AssetMaterialization(
-                    asset, partition=str(session.session_date), metadata={**numbers}
+                    keys[table], partition=str(session.session_date), metadata={**numbers}
                 )
             )
 

@@ -26,9 +26,9 @@ from pipelines.evolution_job import evolution, evolution_schedule
 from pipelines.jobs import JOBS
 from pipelines.nights import nightly_schedule, nightly_sensor
 from pipelines.operator_jobs import OPERATOR_JOBS
+from pipelines.resources import resources_of
 from pipelines.schedules import market_day_schedule, preopen_schedule
 from pipelines.sensors import SENSORS
-from pipelines.tables_io import DeskTables, MarketTables
 from pipelines.wiring import Wiring
 
 STAGES = (
@@ -62,19 +62,7 @@ def definitions_for(
         schedules=[market_day_schedule, preopen_schedule, nightly_schedule, evolution_schedule],
         sensors=[*sensors, nightly_sensor],
         executor=dg.in_process_executor,
-        resources={
-            "rules": wiring.rules,
-            "source": wiring.source,
-            "market": wiring.market,
-            "warehouse": wiring.warehouse,
-            "reports": wiring.reports,
-            "session_runs": wiring.sessions,
-            "session_journals": wiring.session_journals,
-            "learning_journal": wiring.learning_journal,
-            "wiring": wiring,
-            "market_tables": MarketTables(wiring.market, wiring.rules),
-            "desk_tables": DeskTables(wiring.warehouse, wiring.rules),
-        },
+        resources={**resources_of(wiring), "session_runs": wiring.sessions, "wiring": wiring},
     )
 
 

@@ -58,11 +58,16 @@ class Lineage:
 
     root: Path
     source: str = "generator:7"
+    symbol: str = "MES"
 
     @cached_property
     def wiring(self) -> Wiring:
         return SimulatedWiring.from_environment(
-            {"CREDENCE_HOME": str(self.root), "CREDENCE_SOURCE": self.source}
+            {
+                "CREDENCE_HOME": str(self.root),
+                "CREDENCE_SOURCE": self.source,
+                "CREDENCE_SYMBOL": self.symbol,
+            }
         )
 
     @cached_property
