@@ -171,12 +171,21 @@ MUTATIONS: Final = (
         "entry_limit_ticks=plan.entry_limit_ticks,",
         "entry_limit_ticks=plan.entry_limit_ticks + 5 * plan.side,",
     ),
-    _bug(
-        "move a stop away from profit",
-        "engine/trade.py",
-        "side * (stop_price_ticks - trade.stop_price_ticks) > 0",
-        "side * (stop_price_ticks - trade.stop_price_ticks) != 0",
-        "tests/engine/test_trade.py",
+    Mutation(  # The template asks the same, so that both must be wrong.
+        name="move a stop away from profit",
+        edits=(
+            Edit(
+                path="engine/trade.py",
+                old="side * (stop_price_ticks - trade.stop_price_ticks) > 0",
+                new="side * (stop_price_ticks - trade.stop_price_ticks) != 0",
+            ),
+            Edit(
+                path="engine/strategies/template.py",
+                old="trade.side * (best.stop_price_ticks - trade.stop_price_ticks) > 0",
+                new="trade.side * (best.stop_price_ticks - trade.stop_price_ticks) != 0",
+            ),
+        ),
+        test="tests/engine/test_trade.py",
     ),
     _bug(
         "flatten without a cancel at Interactive Brokers",
