@@ -13,6 +13,7 @@ from engine.learning.parameter_sets import parameter_sets, rules_with
 from engine.learning.sweep.counters import Carried, cents_of
 from engine.learning.sweep.market import loosest
 from engine.rules import Rules
+from pipelines.collector import collector_at_rest
 from pipelines.stored_bars import StoredBars
 from pipelines.sweep import SweepRequest
 from pipelines.sweep_bars import first_sessions
@@ -53,7 +54,7 @@ def _measured(
     gates = loosest(rules_with(rules, each.changes) for each in sets)
     carried = Carried(equity=cents_of(request.equity_usd))
     marks = {max(1, len(sets) // part) for part in PARTS}
-    with TemporaryDirectory(prefix="credence-sweep-") as name:
+    with TemporaryDirectory(prefix="credence-sweep-") as name, collector_at_rest():
         folder = Path(name)
         write_stretch(folder, stored.bars, stored.contexts)
         started = process_time()

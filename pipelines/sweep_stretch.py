@@ -21,6 +21,7 @@ from engine.learning.sweep.market import Loosest, Market, market_of
 from engine.learning.sweep.tape import Tape, sessions_of
 from engine.rules import Rules
 from engine.trade import TradeClosed
+from pipelines.collector import collector_at_rest
 from pipelines.replay import ReplaySettings, exchange_seed, replay
 
 CHUNK_SESSIONS: Final = 64
@@ -152,7 +153,8 @@ def begin(order: StretchOrder) -> None:
 def walk_all(orders: Sequence[SetOrder]) -> Batch:
     """Take some sets through this process's stretch."""
     (stretch,) = _here
-    walked = [stretch.walk(order) for order in orders]
+    with collector_at_rest():
+        walked = [stretch.walk(order) for order in orders]
     return Batch(walked, process_time(), getrusage(RUSAGE_SELF).ru_maxrss / 1_024)
 
 

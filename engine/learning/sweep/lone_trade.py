@@ -216,7 +216,14 @@ class _Lone:
             self._up_to(2, minutes)
             return
         self._above(2, minutes)
-        profit = self.plan.side * (row.close_ticks - entry.price_ticks)
+        self._narrow_profit(row, entry)
+
+    def _narrow_profit(self, row: MarketRow, entry: Filled) -> None:
+        """Whether profit asks for the stop; once the stop is there, nothing comes of asking."""
+        side, profit = self.plan.side, self.plan.side * (row.close_ticks - entry.price_ticks)
+        protected_ticks = entry.price_ticks - side * int(-self.plan.friction_ticks // 1)
+        if side * (protected_ticks - self.trade.stop_price_ticks) <= 0:
+            return
         if profit < self.terms.profit_ticks:
             self._above(3, profit)
         else:

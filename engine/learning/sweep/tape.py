@@ -140,5 +140,7 @@ def _word_reader(column: pl.Series) -> Reader:
     """Words repeat: they are kept once, and their numbers a byte each."""
     words: Sequence[str] = column.drop_nulls().unique().sort().to_list()
     numbers = {word: number for number, word in enumerate(words)}
+    if len(words) == 1:
+        return partial(_blank, words[0])
     codes = column.replace_strict(numbers, default=0, return_dtype=pl.UInt8).to_numpy().item
     return lambda place: words[codes(place)]
