@@ -8,6 +8,7 @@ from rich.text import Text
 
 from engine.decision import Action
 from engine.ladder import LAYER_NAMES
+from engine.odds import PRIOR
 from engine.rules import Rules
 from engine.wording import render_decision, side_name
 from pipelines.commands.exits import Exit
@@ -183,13 +184,14 @@ def _show_scores(screen: Screen, scores: list[Mapping[str, Any]]) -> None:
             side_name(each["side"]),
             *(each[name] for name, _ in SCORES),
             each["reason"] or "passes",
+            each.get("p_win_from", PRIOR),
         )
         for each in scores
     ]
     titles = [title for _, title in SCORES]
     screen.table(
         "Candidates: distances in ticks, scores in R",
-        ("template", "side", *titles, "first no"),
+        ("template", "side", *titles, "first no", "p(win) by"),
         rows,
         numbers=titles,
     )
