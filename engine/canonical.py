@@ -4,7 +4,7 @@ A record is an object of its fields in the order of its class, led by the class'
 ISO 8601, money is text, enums are their values, floats keep every bit.
 """
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -86,7 +86,7 @@ class Reader:
                 "the journal was written by another version: read it with that one"
             )
         hints = _hints(known)
-        if not _required(known) <= {*plain, *given} <= set(hints):
+        if not _required(known) <= {*plain, *given} <= hints.keys():
             raise JournalError(
                 f"{name}: expected the fields {sorted(hints)}, got {sorted({*plain, *given})}; "
                 "the journal was written by another version: read it with that one"
@@ -99,19 +99,30 @@ class Reader:
             return None
         if isinstance(plain, dict) and TYPE in plain:
             return self._record(plain, {})
-        hint = getattr(hint, "__supertype__", hint)
-        origin, inner = get_origin(hint), get_args(hint)
-        if origin in (UnionType, Union):
-            return self._revived(next(i for i in inner if i is not type(None)), plain)
-        if origin is tuple:
-            return tuple(self._revived(inner[0], item) for item in plain)
-        if origin is not None:
+        inner, made = _form(hint)
+        if made is None:
+            return plain
+        if made is tuple:
+            return tuple([self._revived(inner[0], item) for item in plain])
+        if made is dict:
             return {
                 self._revived(inner[0], k): self._revived(inner[1], v) for k, v in plain.items()
             }
-        if hint in (datetime, date):
-            return hint.fromisoformat(plain)
-        return hint(plain) if issubclass(hint, Enum | Decimal) else plain
+        return made(plain)
+
+
+@lru_cache(maxsize=1024)
+def _form(hint: Any) -> tuple[tuple[Any, ...], Callable[[Any], Any] | None]:
+    """The hints inside one, and what makes its value of a plain one; null where that is it."""
+    hint = getattr(hint, "__supertype__", hint)
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (UnionType, Union):
+        return _form(next(i for i in inner if i is not type(None)))
+    if origin is not None:
+        return inner, tuple if origin is tuple else dict
+    if hint in (datetime, date):
+        return (), hint.fromisoformat
+    return (), hint if issubclass(hint, Enum | Decimal) else None
 
 
 @lru_cache(maxsize=256)

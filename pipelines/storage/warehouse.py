@@ -122,6 +122,11 @@ class DuckWarehouse:
         except duckdb.Error as error:
             if "No space left" in str(error) or "File too large" in str(error):
                 raise storage_full(self.home.warehouse, str(error)) from error
+            if isinstance(error, duckdb.InvalidInputException) and "arquet" in str(error):
+                raise SchemaError(
+                    f"{self.home.tables}: expected whole Parquet files, one is not: "
+                    f"{str(error).splitlines()[0]}; remove it and make it again, or restore a copy"
+                ) from error
             raise
         finally:
             connection.close()
