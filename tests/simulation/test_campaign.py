@@ -10,11 +10,16 @@ from engine.errors import SettingsError
 from pipelines.campaign.campaign import run_campaign
 from pipelines.campaign.case import Case
 from pipelines.campaign.catalogue import MUTATIONS
+from pipelines.campaign.day_laws import DAY_LAWS
+from pipelines.campaign.entry_laws import ENTRY_LAWS
+from pipelines.campaign.flattening_laws import FLATTENING_LAWS
 from pipelines.campaign.minimise import minimised
 from pipelines.campaign.mutants import catch
 from pipelines.campaign.run import Broken, Outcome, play
 from pipelines.campaign.stage import Stage, the_stage
+from pipelines.campaign.step_laws import STEP_LAWS
 from pipelines.campaign.troubles import Trouble, storm_of
+from pipelines.campaign.world_laws import WORLD_LAWS
 
 ROOT = Path(__file__).resolve().parents[2]
 IN_CI = ("drop the write-ahead", "put the stop on the wrong side", "trust our own cancel")
@@ -123,3 +128,21 @@ def test_bugs_planted_in_the_desk_are_caught():
         "trust our own cancel": "cancel_is_not_believed",
         "put the stop on the wrong side": "entry_is_a_sound_bracket",
     }
+
+
+def test_the_page_names_every_law_trouble_and_planted_bug():
+    page = (ROOT / "docs" / "campaign.md").read_text(encoding="utf-8")
+
+    laws = (*STEP_LAWS, *ENTRY_LAWS, *FLATTENING_LAWS, *WORLD_LAWS, *DAY_LAWS)
+    assert [law.__name__ for law in laws if f"| `{law.__name__}` |" not in page] == []
+    assert [trouble for trouble in Trouble if f"| `{trouble}` |" not in page] == []
+    assert [bug.name for bug in MUTATIONS if f"| {bug.name} |" not in page] == []
+
+
+def test_the_changelog_counts_what_there_is():
+    log = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+    laws = (*STEP_LAWS, *ENTRY_LAWS, *FLATTENING_LAWS, *WORLD_LAWS, *DAY_LAWS)
+    beside = ("nothing_is_sent_before_it_is_on_disk", "no_step_raises")
+    assert f"{len(Trouble)} families of trouble, {len(laws) + len(beside)} laws" in log
+    assert f"and {len(MUTATIONS)} planted bugs" in log
