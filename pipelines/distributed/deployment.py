@@ -118,6 +118,8 @@ def deployed(
                 _await_socket(deployment)
         yield deployment
     finally:
+        for process in processes.values():
+            process.terminate()  # All at once: a worker takes its time to end.
         for process in reversed(processes.values()):
             if process.poll() is None:
                 end_tree(psutil.Process(process.pid))
