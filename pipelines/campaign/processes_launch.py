@@ -28,7 +28,7 @@ from pipelines.session_request import Ending, Green, Request, session_request
 from pipelines.settings import PREFIX
 
 LOOK_SECONDS: Final = 0.02
-PATIENCE_SECONDS: Final = 240.0
+PATIENCE_SECONDS: Final = 900.0
 """Longer than anything that is waited for may take on a machine that is shared."""
 
 

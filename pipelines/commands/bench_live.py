@@ -17,8 +17,10 @@ from pipelines.commands.screen import Advance, Screen
 from pipelines.measurements import BenchBars
 
 FIRST_DATE: Final = date(2014, 1, 2)
-LAST_DATE: Final = date(2014, 2, 28)
-SESSIONS: Final = 30
+LAST_DATE: Final = date(2014, 3, 31)
+SESSIONS: Final = 46
+"""Twenty for the memory of a process, behind as many as a context reads and some more."""
+
 RUN_SECONDS_MAX: Final = 3_600
 
 Numbers = Mapping[str, float]
