@@ -306,14 +306,14 @@ def swept_of(results: Mapping[int, np.ndarray]) -> Sweep:
 
 
 def test_the_cost_is_measured_for_more_bars_sets_and_sessions() -> None:
-    days = market(24)
+    days = market(8)
     dates = tuple(days.contexts["session_date"])
     stored = StoredBars(session_dates=dates, bars=days.bars, contexts=days.contexts)
 
     costs = scaling(stored, RULES, SweepRequest(sets=4), lambda _: None)
 
     amounts = {(each.what, each.amount) for each in costs}
-    assert {amount for what, amount in amounts if what == OF_SESSIONS} == {3, 6, 12, 24}
+    assert {amount for what, amount in amounts if what == OF_SESSIONS} == {1, 2, 4, 8}
     assert {amount for what, amount in amounts if what == OF_SETS} == {1, 2, 4}
     assert max(amount for what, amount in amounts if what == OF_BARS) == days.bars.height
     assert all(each.cpu_seconds > 0 for each in costs)
