@@ -173,7 +173,7 @@ def is_said_well(home: Path, *arguments: str) -> None:
 
 @pytest.mark.parametrize("damage", DAMAGES)
 @settings(
-    max_examples=4,
+    max_examples=3,
     phases=(Phase.explicit, Phase.generate),
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     deadline=None,
@@ -261,7 +261,7 @@ MISTAKES = st.one_of(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(MISTAKES)
 def test_a_mistake_on_the_command_line_is_answered_in_words(arguments: tuple[str, ...]) -> None:
     with TemporaryDirectory() as folder:
