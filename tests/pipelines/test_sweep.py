@@ -6,7 +6,6 @@ from datetime import date
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 
 import numpy as np
 import polars as pl
@@ -44,8 +43,18 @@ RICH = 1_000_000
 """Cents of an account in the highest tier."""
 
 
+ROOT: list[Path] = []
+"""Where this module's stretches lie: kept between its tests, because one of them is shared."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _root(tmp_path_factory: pytest.TempPathFactory) -> None:
+    ROOT[:] = [tmp_path_factory.mktemp("sweep")]
+
+
 def folder_of(days: Market) -> Path:
-    folder = Path(mkdtemp(prefix="credence-sweep-test-"))
+    folder = ROOT[0] / str(len(list(ROOT[0].iterdir())))
+    folder.mkdir()
     days.bars.write_parquet(folder / "bars.parquet")
     days.contexts.write_parquet(folder / "contexts.parquet")
     return folder
