@@ -328,10 +328,13 @@ def process_stage() -> Iterator[ProcessStage]:
 def run_processes(
     strikes: int, seed: int, told: Callable[[ProcessOutcome], None]
 ) -> Sequence[ProcessOutcome]:
-    """Sessions from a seed on until so many blows have fallen; `told` hears of each session."""
+    """Sessions from a seed on until so many blows have fallen; `told` hears of each session.
+
+    No more sessions than blows: one may be over before any has fallen.
+    """
     outcomes: list[ProcessOutcome] = []
     with process_stage() as stage:
-        while sum(len(each.struck) for each in outcomes) < strikes:
+        while len(outcomes) < strikes > sum(len(each.struck) for each in outcomes):
             outcome = stage.outcome(plan_of(seed + len(outcomes)))
             outcomes.append(outcome)
             told(outcome)
