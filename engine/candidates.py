@@ -2,8 +2,8 @@
 
 A template has a *setup* on a bar when its geometry names a side and its constraint is believed on
 that side. Every gate that needs only the market is judged here, in the order of the ladder. What
-depends on us can only remove candidates; where odds were earned they are asked in the prior's place,
-so what the score alone refuses may still become an entry.
+depends on us can only remove candidates; where odds were earned they are asked in the prior's
+place, so what the score alone refuses may still become an entry.
 """
 
 from collections.abc import Mapping

@@ -26,6 +26,10 @@ from pipelines.storage import DuckWarehouse, Home
 
 SYMBOLS = ("MES", "MNQ")
 DAYS = [date(2025, 1, 2), date(2025, 1, 3), date(2025, 1, 6), date(2025, 1, 7)]
+FIRST_STAGES = ("bars", "rejected_bars", "session_context", "quality")
+"""Every step on a worker is a process that loads the desk; `make machines` makes all stages."""
+
+TABLES = {"bars", "rejected_bars", "context", "quality"}
 DESK_STAGES = ("decisions", "executions")
 POOL = "warehouse_write"
 
@@ -60,21 +64,26 @@ def desks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desks]:
         ) as deployment,
         deployment.instance() as instance,
     ):
-        market = backfilled(instance, deployment, SYMBOLS, DAYS)
+        market = backfilled(instance, deployment, SYMBOLS, DAYS, *FIRST_STAGES)
         yield Desks(one, many, deployment, instance, market)
 
 
 def test_workers_write_the_bytes_that_one_process_writes(desks: Desks) -> None:
-    by_workers, by_one = hashes(desks.many / "market"), hashes(desks.one / "market")
+    by_workers = hashes(desks.many / "market")
+    by_one = {
+        name: digest
+        for name, digest in hashes(desks.one / "market").items()
+        if name.partition("/")[0] in TABLES
+    }
 
-    assert len(by_one) == 8 * len(DAYS) * len(SYMBOLS)
+    assert len(by_one) == len(TABLES) * len(DAYS) * len(SYMBOLS)
     assert by_workers == by_one
     assert by_one["bars/MES/2025-01-02.parquet"] != by_one["bars/MNQ/2025-01-02.parquet"]
 
 
 def test_both_workers_executed_steps_and_the_history_lies_in_postgres(desks: Desks) -> None:
     partitions = [
-        desks.instance.get_materialized_partitions(dg.AssetKey([symbol.lower(), "outcomes"]))
+        desks.instance.get_materialized_partitions(dg.AssetKey([symbol.lower(), "quality"]))
         for symbol in SYMBOLS
     ]
 
