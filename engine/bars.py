@@ -4,8 +4,9 @@ Nothing is dropped or repaired. Each raw row ends as a bar, as a rejected row, o
 outside regular hours, and `CheckedBars` refuses to exist when the three do not add up.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
@@ -88,6 +89,7 @@ class RejectReason(StrEnum):
     BAD_QUOTE = "bad_quote"
     DUPLICATE_IDENTICAL = "duplicate_identical"
     DUPLICATE_CONFLICT = "duplicate_conflict"
+    TOO_LATE = "too_late"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,15 +116,20 @@ class CheckedBars:
 
 
 def check_bars(
-    raw: pl.DataFrame, instrument: Instrument, sessions: Sequence[Session]
+    raw: pl.DataFrame,
+    instrument: Instrument,
+    sessions: Sequence[Session],
+    *,
+    too_late: Collection[datetime] = (),
 ) -> CheckedBars:
     """Turn raw rows into bars in ticks, rejecting with a reason whatever is not a bar.
 
     `raw` needs symbol, opens_at (`Datetime("us", "UTC")`), open, high, low, close, volume and
     source; bid, ask, trades, arrived_at, opens_at_text and source_row are optional. Prices are
     points, as text, Decimal or Float64. A missing quote is null; a quote off the grid rejects its
-    bar. Of two rows for one minute the first valid one in source order stays. Raises `SourceError`
-    for a missing column or a zone other than UTC, `CalendarError` without sessions.
+    bar. Of two rows for one minute the first valid one in source order stays. A row that opens at
+    an instant of `too_late` came after a later minute was decided. Raises `SourceError` for a
+    missing column or a zone other than UTC, `CalendarError` without sessions.
     """
     if not sessions:
         raise CalendarError(
@@ -131,6 +138,10 @@ def check_bars(
     rows = _placed_in_sessions(_completed(raw), sessions)
     outside = rows.filter(pl.col("outside_rth")).height
     judged = _judged(rows.filter(~pl.col("outside_rth")), instrument)
+    if too_late:
+        is_late = pl.col("reason").is_null() & pl.col("opens_at").is_in([*too_late])
+        late = pl.when(is_late).then(pl.lit(RejectReason.TOO_LATE.value))
+        judged = judged.with_columns(reason=late.otherwise(pl.col("reason")))
     valid = judged.filter(pl.col("reason").is_null())
     return CheckedBars(
         bars=valid.select(_bar_columns()).sort("symbol", "closes_at"),

@@ -1,7 +1,7 @@
 """The session's bars so far: checked as they are told, kept as they were told."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +14,7 @@ from engine.calendar import Session
 from engine.instrument import Instrument
 from pipelines.session.plain_bars import plain_row
 
+MINUTE: Final = timedelta(minutes=1)
 _FIELDS: Final = BarReported.__slots__
 _RAW: Final = {
     "symbol": pl.String(),
@@ -32,11 +33,19 @@ class SessionBars:
     """Checked bars of one session and the rejected ones, on disk as they were told.
 
     `frame` has the columns of `bars`, sorted by time. A minute that is told again with the same
-    prices and volume is the same bar; with others it is rejected, and the first one stays.
+    prices and volume is the same bar; with others it is rejected, and the first one stays. One that
+    comes after a later minute was decided is rejected too: what was decided did not know of it.
+    `decided` are the closes of the minutes that were.
     """
 
     def __init__(
-        self, session: Session, instrument: Instrument, folder: Path, *, source: str
+        self,
+        session: Session,
+        instrument: Instrument,
+        folder: Path,
+        *,
+        source: str,
+        decided: Iterable[datetime] = (),
     ) -> None:
         self.folder = folder
         self.frame = pl.DataFrame(schema=BAR_COLUMNS)
@@ -46,6 +55,8 @@ class SessionBars:
         self._source = source
         self._held: dict[datetime, BarReported] = {}
         self._refused: set[BarReported] = set()
+        self._decided = set(decided)
+        self._decided_until = max(self._decided, default=None)
         self._log = folder / "told.jsonl"
         self._add_all(_read(self._log))
 
@@ -58,6 +69,11 @@ class SessionBars:
         with self._log.open("ab") as log:
             log.writelines(orjson.dumps(bar) + b"\n" for bar in fresh)
         self._add_all(fresh)
+
+    def settle(self, closes: Iterable[datetime]) -> None:
+        """Know that the minutes with these closes were decided."""
+        self._decided.update(closes)
+        self._decided_until = max(self._decided, default=None)
 
     def store(self) -> tuple[Path, Path]:
         """Write checked and rejected bars as Parquet; returns the two paths."""
@@ -72,6 +88,11 @@ class SessionBars:
     def _is_known(self, bar: BarReported) -> bool:
         held = self._held.get(bar.opens_at)
         return bar in self._refused or (held is not None and _values(held) == _values(bar))
+
+    def _is_late(self, bar: BarReported) -> bool:
+        closes_at = bar.opens_at + MINUTE
+        is_passed = self._decided_until is not None and closes_at <= self._decided_until
+        return is_passed and closes_at not in self._decided
 
     def _add_all(self, told: Sequence[BarReported]) -> None:
         """Check in rounds in which no minute comes twice: the first one that is a bar is kept."""
@@ -90,7 +111,8 @@ class SessionBars:
         raw = pl.DataFrame(
             [_raw_row(bar, self._source) for bar in (*again, *told)], schema=_RAW, orient="row"
         )
-        checked = check_bars(raw, self._instrument, [self._session])
+        late = [bar.opens_at for bar in told if self._is_late(bar)]
+        checked = check_bars(raw, self._instrument, [self._session], too_late=late)
         new = checked.bars.filter(~pl.col("opens_at").is_in([bar.opens_at for bar in again]))
         self.frame = pl.concat([self.frame, new]).sort("closes_at")
         self.rejected = pl.concat([self.rejected, checked.rejected])
@@ -106,6 +128,8 @@ class SessionBars:
         bar, *others = told
         newest = self.frame["opens_at"][-1] if self.frame.height else None
         if others or bar in self._refused or (newest is not None and bar.opens_at <= newest):
+            return False
+        if self._is_late(bar):
             return False
         row = plain_row(bar, self._session, self._instrument, self._source)
         if row is None:

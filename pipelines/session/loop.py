@@ -144,6 +144,7 @@ class SessionLoop:
                 self._dealing.close_bars(frame.head(late))
         if late < frame.height:
             self._dealing.close_bars(frame)
+        self.bars.settle(closes[decided:])
         if not is_late:
             self.decision_ms.append(1000 * (perf_counter() - started))
 

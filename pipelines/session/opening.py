@@ -112,4 +112,5 @@ def catch_up(
             say(f"the minutes since the open could not be had: {error}")
     if bars.frame.height:
         dealing.close_bars(bars.frame)
+        bars.settle(bars.frame["closes_at"].to_list())
     broker.caught_up()

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal
 from queue import SimpleQueue
 from threading import Event, Thread
@@ -148,7 +149,15 @@ class SessionRun:
         plan = self._plan
         pulse = Pulse(desk, plan, self._files)
         folder = self._files.bars(plan.mode, symbol, plan.session.session_date)
-        bars = SessionBars(plan.session, self._rules.instrument, folder, source="session")
+        journal = JournalReader(self._files.journal(plan.mode, symbol))
+        known = journal.events(session_date=plan.session.session_date, kinds=(Kind.BAR,))
+        bars = SessionBars(
+            plan.session,
+            self._rules.instrument,
+            folder,
+            source="session",
+            decided=(datetime.fromisoformat(event.at) for event in known),
+        )
         reins = Reins(desk, self._files)
         loop = SessionLoop(desk, plan, bars, reins, pulse, stop=self._stop, abandon=self._abandon)
         last = RunState.FAILED
