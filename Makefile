@@ -52,6 +52,7 @@ campaign: $(STAMP)  ## Faulted sessions (SESSIONS=N), planted bugs, struck proce
 	@$(BIN)/credence campaign --mutations
 	@$(BIN)/credence campaign --processes $(STRIKES)
 	@$(BIN)/credence campaign --soak $(SOAK)
+	@$(BIN)/python -m pytest -m campaign
 
 machines: $(DISTRIBUTED)  ## Make 250 sessions x 2 symbols on PostgreSQL and Celery, compare (DAYS=N)
 	@$(BIN)/python -m pipelines.distributed --sessions $(DAYS)

@@ -200,7 +200,7 @@ def test_a_session_that_was_struck_in_every_way_loses_and_doubles_nothing():
     assert all(struck.seconds is not None for struck in outcome.struck)
 
 
-@pytest.mark.slow
+@pytest.mark.campaign
 @pytest.mark.timeout(1_200)
 def test_dagster_launches_a_session_again_after_a_power_cut():
     cut = strike(Blow.POWER, Kind.EXECUTION, 1)
