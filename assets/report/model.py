@@ -64,15 +64,23 @@ class SessionMaterial:
             causes.select("trade_number", *new), on="trade_number", how="left"
         )
 
+    @property
+    def sound_events(self) -> Sequence[Event]:
+        """The events up to where the chain breaks, if it does: what follows may not be readable."""
+        chain = self.chain
+        if not isinstance(chain, Broken):
+            return self.events
+        return [event for event in self.events if event.seq < chain.seq]
+
     @cached_property
     def facts(self) -> Sequence[Fact]:
         """What was journalled beside bars, decisions and the trades themselves, in order."""
-        kept = (fact_of(event) for event in self.events if event.kind not in _UNTOLD)
+        kept = (fact_of(event) for event in self.sound_events if event.kind not in _UNTOLD)
         return [fact for fact in kept if fact is not None]
 
     @cached_property
     def ledger(self) -> LedgerDifference:
-        return ledger_difference(self.rows["trades"], self.rows["executions"], self.events)
+        return ledger_difference(self.rows["trades"], self.rows["executions"], self.sound_events)
 
     @cached_property
     def own_gates(self) -> Mapping[str, Any]:

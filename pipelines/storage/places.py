@@ -6,11 +6,12 @@ Both hold the same names with the same bytes, and replace a file in one step.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
-
-import polars as pl
+from typing import TYPE_CHECKING, Protocol
 
 from pipelines.storage.atomic import write_atomically
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class Place(Protocol):
@@ -24,7 +25,7 @@ class Place(Protocol):
         """Replace a file in one step; false, and no write, if it already holds these bytes."""
         ...
 
-    def read(self, names: Sequence[str]) -> pl.DataFrame:
+    def read(self, names: Sequence[str]) -> "pl.DataFrame":
         """The rows of Parquet files, in the order of their names."""
         ...
 
@@ -58,10 +59,14 @@ class Folder:
     def replace(self, name: str, content: bytes) -> bool:
         return write_atomically(self.root / name, content, self.aside)
 
-    def read(self, names: Sequence[str]) -> pl.DataFrame:
+    def read(self, names: Sequence[str]) -> "pl.DataFrame":
+        import polars as pl  # Whoever only asks for names does not load it.
+
         return pl.read_parquet([self.root / name for name in names])
 
     def is_readable(self, name: str) -> bool:
+        import polars as pl
+
         try:
             pl.read_parquet_schema(self.root / name)
         except (pl.exceptions.PolarsError, OSError):
