@@ -93,6 +93,7 @@ def test_both_workers_executed_steps_and_the_history_lies_in_postgres(desks: Des
     assert not list(desks.deployment.dagster_home.rglob("*.db"))
 
 
+@pytest.mark.campaign
 def test_workers_take_turns_at_the_warehouse_and_leave_it_as_one_process_does(
     desks: Desks,
 ) -> None:
