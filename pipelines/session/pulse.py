@@ -41,7 +41,7 @@ class Pulse:
             self._said_at = now
             self._desk.say(
                 f"heartbeat: {beat.run}, desk {beat.desk}, position {beat.position}, "
-                f"{beat.bars} bars, data {beat.feed}"
+                f"{beat.bars} bars, data {beat.feed or 'not told yet'}"
             )
 
     def _made(self, run: RunState, text: str) -> Heartbeat:

@@ -23,10 +23,6 @@ class RuleTrade:
     exit_ticks: int
     fees_usd: Decimal
 
-    @property
-    def result_ticks(self) -> int:
-        return self.side * (self.exit_ticks - self.entry_ticks)
-
 
 def trades_of(rows: Iterable[Mapping[str, Any]], tick_points: float) -> list[RuleTrade]:
     """The trades another engine told, in order; raises `OffGridPrice` for one between two ticks."""

@@ -2,33 +2,19 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from replay_market import RULES
+from told_bars import PLAIN, SESSION
 
-from contracts.calendar import session_on
 from engine.broker import BarReported
 from pipelines.session.bars import SessionBars
-
-SESSION = session_on(date(2024, 11, 29), RULES.session)
 
 
 def bar(minute: int) -> BarReported:
     opens_at = SESSION.opens_at + timedelta(minutes=minute)
-    return BarReported(
-        at=opens_at + timedelta(minutes=1),
-        symbol="MES",
-        opens_at=opens_at,
-        open=6000.0,
-        high=6001.0,
-        low=5999.75,
-        close=6000.5,
-        volume=120,
-        trades=30,
-        bid=6000.25,
-        ask=6000.5,
-    )
+    return replace(PLAIN, at=opens_at + timedelta(minutes=1), opens_at=opens_at)
 
 
 def closes(*minutes: int) -> list[datetime]:

@@ -1,37 +1,22 @@
 """A bar that is plain is what `check_bars` would have made of it, and nothing else is plain."""
 
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
 
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from replay_market import RULES
+from told_bars import PLAIN, SESSION
 
-from contracts.calendar import session_on
 from engine.bars import BAR_COLUMNS, check_bars
 from engine.broker import BarReported
 from pipelines.session import bars as session_bars
 from pipelines.session.bars import SessionBars
 from pipelines.session.plain_bars import plain_row
 
-SESSION = session_on(date(2024, 11, 29), RULES.session)
 SOURCE = "session"
-PLAIN = BarReported(
-    at=SESSION.opens_at + timedelta(minutes=1),
-    symbol="MES",
-    opens_at=SESSION.opens_at,
-    open=6000.0,
-    high=6001.0,
-    low=5999.75,
-    close=6000.5,
-    volume=120,
-    trades=30,
-    bid=6000.25,
-    ask=6000.5,
-)
-
 quarters = st.integers(-8, 8).map(lambda ticks: 6000.0 + ticks / 4)
 prices = st.one_of(
     quarters, quarters, quarters, st.sampled_from([6000.1, 6000.13, -0.0, 6e9, 1e300])
