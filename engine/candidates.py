@@ -56,6 +56,9 @@ SETUP_COLUMNS: Final[Mapping[str, pl.DataType]] = {
 }
 """What each template adds, under its id in lower case: `k1_side`, `k1_stop_ticks`, …"""
 
+PASSES_WITH_MEMORY: Final = 2
+"""The first passes of the stage, which read earlier bars; all later ones are row by row."""
+
 _OF_A_SETUP: Final = ("stop_ticks", "target_ticks", "instability", "p_win", "edge", "theta", "euc")
 _REASONS: Final = pl.Series([*(reason.value for reason in LADDER), None], dtype=pl.String)
 

@@ -151,10 +151,13 @@ def _found(frame: pl.DataFrame, contexts: pl.DataFrame) -> pl.DataFrame:
 
 
 def _row_of(frame: pl.DataFrame, contexts: pl.DataFrame) -> pl.DataFrame | None:
-    """The one row of a frame's one session: a join costs more than all the rest of a live bar."""
+    """The one row of a frame's one session: a join costs more than all the rest of a live bar.
+
+    Cut out, because choosing rows by their places is handed to threads.
+    """
     is_here = [(contexts[name] == frame[name][0]).to_numpy() for name in ("symbol", "session_date")]
     rows = np.flatnonzero(np.logical_and.reduce(is_here))
-    return contexts[rows] if len(rows) == 1 else None
+    return contexts.slice(int(rows[0]), 1) if len(rows) == 1 else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from engine.beliefs import SIDE_NAMES, add_beliefs, belief_stage
-from engine.candidates import add_candidates, candidate_stage
+from engine.candidates import PASSES_WITH_MEMORY, add_candidates, candidate_stage
 from engine.context import join_context
 from engine.measures import per_rules, within_of, within_one
 from engine.plans import PlanShelf, in_turn
@@ -142,15 +142,23 @@ def _shelf(rules: Rules, schema: tuple[tuple[str, pl.DataType], ...]) -> PlanShe
     )
 
 
-def market_steps(joined: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
-    """Every pass over the joined bars of one session; the scratch columns are still there."""
-    return in_turn(
+def market_steps(joined: pl.LazyFrame, rules: Rules, newest: int | None = None) -> pl.LazyFrame:
+    """Every pass over the joined bars of one session; the scratch columns are still there.
+
+    Where only so many of the newest bars are asked for, the others are left behind once no pass
+    reads an earlier bar any more.
+    """
+    candidates = candidate_stage(rules).passes
+    remembering = in_turn(
         joined,
         quality_passes(rules, within_one),
         signal_passes(rules, within_one),
         belief_stage(rules, within_one).passes,
-        candidate_stage(rules).passes,
+        candidates[:PASSES_WITH_MEMORY],
     )
+    if newest is not None:
+        remembering = remembering.tail(newest)
+    return in_turn(remembering, candidates[PASSES_WITH_MEMORY:])
 
 
 def _in_order(names: Sequence[str], rules: Rules) -> list[str]:
@@ -202,9 +210,12 @@ def _setups(frame: pl.DataFrame) -> list[tuple[Setup, ...]]:
         places = _nonzero(frame.get_column(f"{name}_side"))
         if not places:
             continue
-        columns = frame[[f"{name}_{field}" for field in Setup._fields[1:]]][places]
+        columns = frame[[f"{name}_{field}" for field in Setup._fields[1:]]]
         template = name.upper()
-        for place, numbers in zip(places, columns.iter_rows(), strict=True):
+        # Choosing rows is handed to threads, which a few are not worth.
+        is_few = frame.height <= _FEW_ROWS
+        rows = map(columns.row, places) if is_few else columns[places].iter_rows()
+        for place, numbers in zip(places, rows, strict=True):
             setups[place] += (Setup(template, *numbers),)
     return setups
 

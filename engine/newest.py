@@ -22,10 +22,11 @@ def newest_plan(
     """A plan from the bars so far, joined with their context, to what `market_rows` reads of the
     last two.
 
-    All bars of one session, at least `BARS_MIN`; every column is computed on all of them.
+    All bars of one session, at least `BARS_MIN`; what reads earlier bars is computed on all of
+    them.
     """
 
     def steps(bars: pl.LazyFrame) -> pl.LazyFrame:
-        return text_steps(market_steps(bars, rules).tail(BARS_MIN), rules)
+        return text_steps(market_steps(bars, rules, newest=BARS_MIN), rules)
 
     return Plan(joined, source, sink, steps, columns_of_rows)
