@@ -53,7 +53,12 @@ def calibration(
         *("calibration_error", "is_map_earned"),
     )
     return dg.MaterializeResult(
-        value=rows, metadata={"scores": told.table(shown), "nights_journalled": journalled}
+        value=rows,
+        metadata={
+            "scores": told.table(shown),
+            "nights_journalled": len(journalled),
+            "nights_corrected": sum(each.corrects for each in journalled),
+        },
     )
 
 

@@ -68,7 +68,8 @@ def learning_state(
         metadata={
             "trust": told.table(shown),
             "changes": told.table(changes),
-            "nights_journalled": journalled,
+            "nights_journalled": len(journalled),
+            "nights_corrected": sum(each.corrects for each in journalled),
         },
     )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import polars as pl
 
 from engine.journal import Broken, Event, Kind, Verified
-from engine.learning.lessons import About, OddsChanged
+from engine.learning.lessons import About, NightLearned, OddsChanged
 from engine.learning.reliability import TrustChanged
 
 if TYPE_CHECKING:
@@ -165,8 +165,8 @@ class LearningJournal(Protocol):
 
     def record(
         self, about: About, learned: Mapping[date, Sequence[TrustChanged | OddsChanged]]
-    ) -> int:
-        """Append what each night changed unless it is known, and return how many events it took.
+    ) -> Sequence[NightLearned]:
+        """Append what each night changed unless it is known, and return what was new of it.
 
         Raises `RetryLater` while another process writes.
         """

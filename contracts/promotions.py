@@ -1,44 +1,25 @@
 """Numbers that a person has promoted into the contracts, one line each, so that any can be undone.
 
-The lines lie beside the contract files, in `promotions.jsonl`; they are a record and no contract.
+The lines lie beside the contract files, in `promotions.jsonl`, because the contracts may belong to
+several homes; they are a record and no contract. The journals of the homes repeat them.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from contracts.editing import edited, node_at, root_of, scalar, write_checked
 from contracts.reading import FILES, FOLDER, contracts_hash
-from engine.errors import ContractError, InputRefused
+from engine.canonical import TYPE, to_json
+from engine.errors import ContractError, InputRefused, JournalError
+from engine.learning.promotion import Evidence, Promotion, promotion_of
 
 RECORD: Final = "promotions.jsonl"
 
 PROMOTABLE: Final = ("beliefs", "strategies")
 """Files whose numbers a promotion may change. The constitution is not among them, and never is."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Promotion:
-    """One number a person changed: where, from what to what, why, and the contracts around it.
-
-    `undoes` is the number of the line that it takes back, null for a promotion.
-    """
-
-    number: int
-    at: str
-    by: str
-    file: str
-    key: str
-    before: float
-    after: float
-    reason: str
-    hash_before: str
-    hash_after: str
-    undoes: int | None = None
 
 
 def promote(
@@ -49,6 +30,7 @@ def promote(
     at: datetime,
     by: str,
     reason: str,
+    evidence: Evidence | None = None,
     folder: Path | None = None,
 ) -> Promotion:
     """Write one number into its contract file and a line into the record.
@@ -62,7 +44,8 @@ def promote(
         raise InputRefused(f"promote: expected one of {expected}, got '{file}', which is {known}")
     if not reason.strip():
         raise InputRefused("promote: expected a reason, got none; say why the number is better")
-    return _exchange(folder or FOLDER, file, key, value, at=at, by=by, reason=reason, undoes=None)
+    place = folder or FOLDER
+    return _exchange(place, file, key, value, at=at, by=by, reason=reason, evidence=evidence)
 
 
 def roll_back(*, at: datetime, by: str, folder: Path | None = None) -> Promotion:
@@ -85,7 +68,15 @@ def roll_back(*, at: datetime, by: str, folder: Path | None = None) -> Promotion
         )
     reason = f"rolls back promotion {last.number}: {last.reason}"
     return _exchange(
-        place, last.file, last.key, last.before, at=at, by=by, reason=reason, undoes=last.number
+        place,
+        last.file,
+        last.key,
+        last.before,
+        at=at,
+        by=by,
+        reason=reason,
+        evidence=last.evidence,
+        undoes=last.number,
     )
 
 
@@ -97,9 +88,8 @@ def promotions(folder: Path | None = None) -> list[Promotion]:
     found: list[Promotion] = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:
-            content: Mapping[str, Any] = json.loads(line)
-            found.append(Promotion(**content))
-        except (json.JSONDecodeError, TypeError) as error:
+            found.append(promotion_of(json.dumps({TYPE: Promotion.__name__, **json.loads(line)})))
+        except (json.JSONDecodeError, JournalError, TypeError, ValueError) as error:
             raise ContractError(
                 f"{path}, line {number}: expected a promotion, got {line[:80]!r} ({error}); "
                 "restore the line"
@@ -116,7 +106,8 @@ def _exchange(
     at: datetime,
     by: str,
     reason: str,
-    undoes: int | None,
+    evidence: Evidence | None,
+    undoes: int | None = None,
 ) -> Promotion:
     path, before, known = folder / f"{file}.yaml", _value(folder, file, key), contracts_hash(folder)
     text = path.read_text(encoding="utf-8")
@@ -126,7 +117,7 @@ def _exchange(
     write_checked(path, edited(text, [(node, scalar(int(value) if is_whole else float(value)))]))
     done = Promotion(
         number=number,
-        at=at.isoformat(),
+        at=at,
         by=by,
         file=file,
         key=key,
@@ -136,9 +127,10 @@ def _exchange(
         hash_before=known,
         hash_after=contracts_hash(folder),
         undoes=undoes,
+        evidence=evidence,
     )
     with (folder / RECORD).open("a", encoding="utf-8") as record:
-        record.write(json.dumps(asdict(done), ensure_ascii=False) + "\n")
+        record.write(to_json(done) + "\n")
     return done
 
 

@@ -66,22 +66,27 @@ class SessionStory:
 def session_story(wiring: Wiring, session_date: date, *, of: str = "") -> SessionStory:
     """The story of a session in the journal that has it: the desk's own before the newest other.
 
-    `of` keeps the journals whose name under the folder of journals contains it. Raises
-    `CalendarError` for a day without a session and `InputRefused` when no such journal has it.
+    `of` keeps the journals whose name under the folder of journals contains it. Where none has the
+    session, what was learned after it is its story. Raises `CalendarError` for a day without a
+    session and `InputRefused` when nothing tells of it.
     """
     learned = wiring.learning_journal
     paths = [path for path in journal_paths(wiring.journals) if path != learned.path]
     having = [path for path in paths if session_date in _sessions(path)]
     having.sort(key=lambda path: not _name(wiring, path).startswith(DESK))
     chosen = next((path for path in having if of in _name(wiring, path)), None)
+    night = told_of_night(learned.events(session_date))
+    if chosen is None and night and not having and not of:
+        return SessionStory(journal=learned.path, session_date=session_date, told=tuple(night))
     if chosen is None:
         raise InputRefused(_no_journal(wiring, session_date, paths, having, of))
     kinds = (Kind.DECISION, Kind.TRADE, Kind.KILL, Kind.ALERT)
     events = JournalReader(chosen).events(session_date=session_date, kinds=kinds)
     told = [each for each in map(told_of, events) if each is not None]
-    told += told_of_night(learned.events(session_date))
     others = tuple(_name(wiring, path) for path in having if path != chosen)
-    return SessionStory(journal=chosen, session_date=session_date, told=tuple(told), others=others)
+    return SessionStory(
+        journal=chosen, session_date=session_date, told=(*told, *night), others=others
+    )
 
 
 def _name(wiring: Wiring, path: Path) -> str:

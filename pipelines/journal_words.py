@@ -11,7 +11,7 @@ from engine.desk import fact_of
 from engine.desk.facts import AlertRaised, OutsideResultCounted
 from engine.journal import Event, Kind
 from engine.kill import KillChanged
-from engine.learning.lessons import lesson_of
+from engine.learning.lessons import NightLearned, lesson_of
 from engine.trade import ExitKind, TradeClosed
 from engine.wording import side_name, usd
 
@@ -51,17 +51,28 @@ def told_of(event: Event) -> Told | None:
 
 
 def told_of_night(events: Iterable[Event]) -> list[Told]:
-    """What the night of a session changed, a line for each change and for each correction."""
-    told = []
-    for event in events:
-        lesson, at = lesson_of(event.payload), datetime.fromisoformat(event.at)
-        lead = "the night, corrected: " if lesson.corrects else "the night: "
-        texts = [change.text for change in lesson.changes]
-        told += [
-            Told(at=at, seq=event.seq, action=event.kind, text=f"{lead}{text}.", decision=None)
-            for text in texts or [f"no change of {lesson.about} after all"]
-        ]
-    return told
+    """What was learned after a session: a line for each change, correction and promotion."""
+    return [
+        Told(
+            at=datetime.fromisoformat(event.at),
+            seq=event.seq,
+            action=event.kind,
+            text=text,
+            decision=None,
+        )
+        for event in events
+        for text in _learned_texts(event)
+    ]
+
+
+def _learned_texts(event: Event) -> list[str]:
+    lesson = lesson_of(event.payload)
+    if not isinstance(lesson, NightLearned):
+        at = new_york(lesson.at)
+        return [f"after it, on {at:%Y-%m-%d} at {at:%H:%M} ET: {lesson.text}."]
+    lead = "the night, corrected: " if lesson.corrects else "the night: "
+    texts = [change.text for change in lesson.changes]
+    return [f"{lead}{text}." for text in texts or [f"no change of {lesson.about} after all"]]
 
 
 def _text_of(event: Event, at: datetime) -> str | None:

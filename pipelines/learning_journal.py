@@ -1,22 +1,35 @@
-"""The journal of what nights changed: hash-chained as the desk's own, with a writer of its own."""
+"""The journal of what was learned: hash-chained as the desk's own, with a writer of its own."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
 
-from contracts.calendar import session_on
+from contracts.calendar import is_session, prior_session, session_on
 from engine.journal import Entry, Event, Kind, Stamp
-from engine.learning.lessons import About, NightLearned, OddsChanged, lesson_json, lesson_of
+from engine.learning.lessons import (
+    About,
+    Lesson,
+    NightLearned,
+    OddsChanged,
+    lesson_json,
+    lesson_of,
+)
+from engine.learning.promotion import Promotion
 from engine.learning.reliability import TrustChanged
 from engine.rules import Rules
 from pipelines.journal_store import JournalReader, JournalWriter
 
+_NEW_YORK: Final = ZoneInfo("America/New_York")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearningJournal:
-    """What the nights of one home and instrument changed, in the order in which they were done.
+    """What the nights of one home and instrument changed, and what a person promoted after them, in
+    the order in which it was done.
 
     An old night that is done again after newer ones stands behind them, under the newest date:
     a journal's dates never go back, and its payload names the night.
@@ -27,8 +40,8 @@ class LearningJournal:
 
     def record(
         self, about: About, learned: Mapping[date, Sequence[TrustChanged | OddsChanged]]
-    ) -> int:
-        """Append what each night changed, and return how many events that took.
+    ) -> list[NightLearned]:
+        """Append what each night changed, and return what was new of it.
 
         A night done again adds nothing; one that comes to something else adds that, marked as a
         correction. Raises `RetryLater` while another process writes.
@@ -42,28 +55,59 @@ class LearningJournal:
             if tuple(changes) != said.get(night, ())
         ]
         if new:
-            self._append(new)
-        return len(new)
+            with JournalWriter(self.path) as writer:
+                self._append(writer, new)
+        return new
+
+    def follow(self, changed: Callable[[], Sequence[Promotion]]) -> None:
+        """Hold the journal while `changed` does its work, then append what it returns unless known.
+
+        So no promotion is made that the journal could not take, and one that a crash kept out of it
+        follows with the next. Raises `RetryLater` while another process writes.
+        """
+        with JournalWriter(self.path) as writer:
+            known = [each for each in self._all() if isinstance(each, Promotion)]
+            self._append(writer, [each for each in changed() if each not in known])
 
     def lessons(self) -> list[NightLearned]:
-        """All that was ever recorded, oldest first; corrections follow what they correct."""
-        return [lesson_of(event.payload) for event in self._events()]
+        """What nights ever changed, oldest first; corrections follow what they correct."""
+        return [each for each in self._all() if isinstance(each, NightLearned)]
 
     def events(self, night: date) -> list[Event]:
-        """What was recorded of one night, oldest first."""
-        return [each for each in self._events() if lesson_of(each.payload).session_date == night]
+        """What was recorded of one night and until the next open, oldest first."""
+        return [each for each in self._events() if self.night_of(lesson_of(each.payload)) == night]
+
+    def night_of(self, lesson: Lesson) -> date:
+        """The session after which something was learned; a promotion's is the last that opened."""
+        if isinstance(lesson, NightLearned):
+            return lesson.session_date
+        return _last_opened(lesson.at, self.rules)
+
+    def _all(self) -> list[Lesson]:
+        return [lesson_of(event.payload) for event in self._events()]
 
     def _events(self) -> Iterable[Event]:
         if not self.path.is_file():
             return ()
         return JournalReader(self.path).events(kinds=(Kind.LEARNING,))
 
-    def _append(self, lessons: Sequence[NightLearned]) -> None:
-        with JournalWriter(self.path) as writer:
-            newest = max(JournalReader(self.path).sessions(), default=date.min)
-            for lesson in lessons:
-                night = lesson.session_date
-                newest = max(newest, night)
-                closed_at = session_on(night, self.rules.session).closes_at
-                stamp = Stamp(newest, self.rules.contracts_hash, version("credence"))
-                writer.append([Entry(Kind.LEARNING, closed_at, lesson_json(lesson))], stamp)
+    def _append(self, writer: JournalWriter, lessons: Sequence[Lesson]) -> None:
+        newest = max(JournalReader(self.path).sessions(), default=date.min)
+        for lesson in lessons:
+            night = self.night_of(lesson)
+            newest = max(newest, night)
+            stamp = Stamp(newest, self.rules.contracts_hash, version("credence"))
+            at = lesson.at if isinstance(lesson, Promotion) else self._closed_at(night)
+            writer.append([Entry(Kind.LEARNING, at, lesson_json(lesson))], stamp)
+
+    def _closed_at(self, night: date) -> datetime:
+        return session_on(night, self.rules.session).closes_at
+
+
+def _last_opened(at: datetime, rules: Rules) -> date:
+    """The newest session that had opened at an instant."""
+    today = at.astimezone(_NEW_YORK).date()
+    if is_session(today, rules.session) and session_on(today, rules.session).opens_at <= at:
+        return today
+    before = prior_session(today, rules.session)
+    return today if before is None else before.session_date

@@ -1,4 +1,4 @@
-"""What a night changed for the next session, as it is journalled: trust in a template, or its odds.
+"""What was learned, as it is journalled: trust in a template, its odds, or a number promoted.
 
 A night that is done again and comes to something else says so beside what it had said before.
 """
@@ -11,6 +11,7 @@ from typing import Any, Final
 import polars as pl
 
 from engine.canonical import Reader, to_json
+from engine.learning.promotion import Promotion
 from engine.learning.reliability import TrustChanged
 from engine.wording import side_name
 
@@ -50,17 +51,19 @@ class NightLearned:
     changes: tuple[TrustChanged | OddsChanged, ...]
 
 
-_READER: Final = Reader(NightLearned, TrustChanged, OddsChanged)
+Lesson = NightLearned | Promotion
+
+_READER: Final = Reader(NightLearned, TrustChanged, OddsChanged, Promotion)
 
 
-def lesson_json(lesson: NightLearned) -> str:
+def lesson_json(lesson: Lesson) -> str:
     """The payload of its journal event."""
     return to_json(lesson)
 
 
-def lesson_of(payload: str) -> NightLearned:
+def lesson_of(payload: str) -> Lesson:
     """The lesson that a payload tells; raises `JournalError` for one this version cannot read."""
-    lesson: NightLearned = _READER.from_json(payload)
+    lesson: Lesson = _READER.from_json(payload)
     return lesson
 
 

@@ -1,11 +1,13 @@
 """`credence evolve`, `promote`, `rollback`: what the week proposes, and a person's word on it."""
 
 import getpass
+from collections.abc import Callable
 from dataclasses import asdict
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
-from contracts.promotions import Promotion, promote, roll_back
+from contracts.promotions import promote, promotions, roll_back
+from engine.learning.promotion import Evidence, Promotion
 from engine.learning.variants import variants
 from pipelines.commands.exits import Exit
 from pipelines.commands.screen import Screen
@@ -43,27 +45,63 @@ def run_promote(
     if chosen.variant is None or (chosen.why_not is not None and not anyway):
         screen.fail(f"nothing to promote: {chosen.why_not}")
         return Exit.NO
-    done = promote(
-        chosen.variant.file,
-        chosen.variant.key,
-        chosen.variant.after,
-        at=datetime.now(UTC),
-        by=getpass.getuser(),
-        reason=reason,
-        folder=wiring.settings.contracts,
+    variant = chosen.variant
+    return _journalled(
+        wiring,
+        lambda: promote(
+            variant.file,
+            variant.key,
+            variant.after,
+            at=wiring.clock(),
+            by=getpass.getuser(),
+            reason=reason,
+            evidence=_evidence(chosen),
+            folder=wiring.settings.contracts,
+        ),
+        as_json=as_json,
     )
-    return _told(screen, done, as_json=as_json)
 
 
 def run_rollback(wiring: Wiring, *, as_json: bool) -> int:
     """Take back the newest promotion."""
-    done = roll_back(at=datetime.now(UTC), by=getpass.getuser(), folder=wiring.settings.contracts)
-    return _told(Screen.of_process(), done, as_json=as_json)
+    folder = wiring.settings.contracts
+    return _journalled(
+        wiring,
+        lambda: roll_back(at=wiring.clock(), by=getpass.getuser(), folder=folder),
+        as_json=as_json,
+    )
 
 
-def _told(screen: Screen, done: Promotion, *, as_json: bool) -> int:
+def _evidence(of: Evolution) -> Evidence | None:
+    if of.best is None:
+        return None
+    return Evidence(
+        through=of.through,
+        sessions=of.sessions,
+        tried=of.tried,
+        gain_r=of.best.gain_r,
+        gain_ahead_r=of.best.gain_ahead_r,
+        deflated_sharpe=of.best.deflated_sharpe,
+        why_not=of.why_not,
+    )
+
+
+def _journalled(wiring: Wiring, change: Callable[[], Promotion], *, as_json: bool) -> int:
+    """Change a contract while the learning journal is held, which then repeats the record."""
+    done: list[Promotion] = []
+
+    def recorded() -> list[Promotion]:
+        done.append(change())
+        return promotions(wiring.settings.contracts)
+
+    wiring.learning_journal.follow(recorded)
+    return _told(wiring, done[0], as_json=as_json)
+
+
+def _told(wiring: Wiring, done: Promotion, *, as_json: bool) -> int:
+    screen, night = Screen.of_process(), wiring.learning_journal.night_of(done)
     if as_json:
-        screen.json(asdict(done))
+        screen.json({**asdict(done), "journalled_after": night})
         return Exit.DONE
     screen.line(
         f"{done.file}.yaml: {done.key} {done.before:g} → {done.after:g}, promotion {done.number}"
@@ -72,6 +110,7 @@ def _told(screen: Screen, done: Promotion, *, as_json: bool) -> int:
         "The desk decides differently from the next session on; what is stored was made under the "
         f"contracts {done.hash_before[:12]}, now {done.hash_after[:12]}. Say so in CHANGELOG.md."
     )
+    screen.line(f"journalled: credence journal {night}")
     return Exit.DONE
 
 

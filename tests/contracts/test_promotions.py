@@ -1,5 +1,6 @@
 """A promoted number stands in its contract with a line that says why, and one command undoes it."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -92,6 +93,30 @@ def test_what_may_not_be_promoted_is_refused_and_nothing_is_written(
 
     assert contracts_hash(folder) == known
     assert not (folder / RECORD).exists()
+
+
+def test_a_line_of_an_older_record_is_read_and_can_be_taken_back(folder: Path) -> None:
+    known = contracts_hash(folder)
+    promoted(folder)
+    (line,) = promotions(folder)
+    older = json.dumps(
+        {
+            **{name: getattr(line, name) for name in ("number", "by", "file", "key", "before")},
+            **{
+                name: getattr(line, name)
+                for name in ("after", "reason", "hash_before", "hash_after")
+            },
+            "at": "2025-02-07T23:00:00+00:00",
+            "undoes": None,
+        }
+    )
+    (folder / RECORD).write_text(older + "\n")
+
+    assert promotions(folder) == [line]
+    roll_back(at=AT, by="bob", folder=folder)
+
+    assert contracts_hash(folder) == known
+    assert [each.undoes for each in promotions(folder)] == [None, 1]
 
 
 def test_a_promotion_without_a_reason_is_refused(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """`credence evolve`, `promote`, `rollback`: proposed by the week, decided by a person."""
 
+import getpass
 import json
 import shutil
 from dataclasses import replace
@@ -115,6 +116,34 @@ def test_a_proposal_is_promoted_by_a_person_and_taken_back_by_one_command(
         "won its month",
         "rolls back promotion 1: won its month",
     ]
+
+
+def test_a_promotion_and_its_rollback_stand_in_the_learning_journal_with_their_numbers(
+    home: Path, folder: Path
+) -> None:
+    _keep(wiring_of(home), WORTH_IT)
+    by = getpass.getuser()
+
+    done = credence(home, "promote", "--reason", "won its month", "--json", contracts=folder)
+    credence(home, "rollback", contracts=folder)
+
+    day = done.json["journalled_after"]
+    told = credence(home, "journal", day, "--json", contracts=folder).json["told"]
+    verified = credence(home, "verify", "--json", contracts=folder).json
+    numbers = (
+        "(the best of 90 variants on 3 sessions through 2025-01-06: +0.200 R a session, "
+        "+0.100 R ahead of the choice, deflated Sharpe ratio 0.97)."
+    )
+    texts = [each["text"].split(" ET: ")[1] for each in told]
+    key = "strategies.templates[K1].time_stop_minutes"
+    before, after = f"{VARIANT.before:g}", f"{VARIANT.after:g}"
+    assert texts == [
+        f"{by} promoted {key} {before} → {after}: won its month {numbers}",
+        f"{by} took back promotion 1, {key} {after} → {before} {numbers}",
+    ]
+    of_learning = [each for each in verified["findings"] if "learning" in each["subject"]]
+    assert [(each["check"], each["passed"]) for each in of_learning] == [("chain", True)]
+    assert of_learning[0]["evidence"].startswith("2 events unbroken")
 
 
 def test_what_may_be_luck_is_not_promoted_unless_a_person_insists(home: Path, folder: Path) -> None:

@@ -1,7 +1,7 @@
 """The journal of the nights: every change once, a corrected night beside what it had said."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
@@ -12,6 +12,7 @@ from replay_market import RULES
 from engine.errors import JournalError, RetryLater
 from engine.journal import Verified
 from engine.learning.lessons import About, OddsChanged, lesson_of, odds_changes
+from engine.learning.promotion import Evidence, Promotion
 from engine.learning.reliability import Trigger, Trust, TrustChanged
 from pipelines.journal_store import JournalReader, JournalWriter
 from pipelines.learning_journal import LearningJournal
@@ -45,7 +46,7 @@ def test_a_change_is_journalled_with_its_numbers(journal: LearningJournal) -> No
 
     (lesson,) = journal.lessons()
     (event,) = journal.events(MONDAY)
-    assert written == 1
+    assert written == [lesson]
     assert lesson.changes == (shut(MONDAY),)
     assert not lesson.corrects
     assert (event.kind, event.session_date) == ("learning", "2024-07-08")
@@ -57,8 +58,8 @@ def test_a_night_done_again_adds_nothing(journal: LearningJournal) -> None:
     night = {MONDAY: [shut(MONDAY)], TUESDAY: [shut(TUESDAY, "K1"), shut(TUESDAY)]}
     journal.record(About.TRUST, night)
 
-    assert journal.record(About.TRUST, night) == 0
-    assert journal.record(About.TRUST, {TUESDAY: night[TUESDAY]}) == 0
+    assert journal.record(About.TRUST, night) == []
+    assert journal.record(About.TRUST, {TUESDAY: night[TUESDAY]}) == []
     assert len(journal.lessons()) == 2
 
 
@@ -68,7 +69,8 @@ def test_a_night_that_comes_to_something_else_says_both(journal: LearningJournal
     journal.record(About.TRUST, {MONDAY: [shut(MONDAY, "K1")]})
     journal.record(About.TRUST, {MONDAY: []})
 
-    said = [lesson_of(event.payload) for event in journal.events(MONDAY)]
+    said = journal.lessons()[:1] + journal.lessons()[2:]
+    assert [lesson_of(event.payload) for event in journal.events(MONDAY)] == said
     assert [each.corrects for each in said] == [False, True, True]
     assert [each.changes for each in said] == [(shut(MONDAY),), (shut(MONDAY, "K1"),), ()]
     assert [event.session_date for event in journal.events(MONDAY)] == [
@@ -94,7 +96,7 @@ def test_trust_and_odds_of_one_night_do_not_correct_each_other(journal: Learning
     journal.record(About.TRUST, {MONDAY: [shut(MONDAY)]})
     journal.record(About.ODDS, {MONDAY: [odds]})
 
-    assert journal.record(About.TRUST, {MONDAY: [shut(MONDAY)]}) == 0
+    assert journal.record(About.TRUST, {MONDAY: [shut(MONDAY)]}) == []
     assert [each.corrects for each in journal.lessons()] == [False, False]
 
 
@@ -108,6 +110,72 @@ def test_a_second_writer_waits(journal: LearningJournal) -> None:
 def test_a_lesson_of_another_version_is_named(journal: LearningJournal) -> None:
     with pytest.raises(JournalError, match="expected a record of"):
         lesson_of('{"fact":"LessonOfTomorrow"}')
+
+
+def promotion(number: int, at: datetime, undoes: int | None = None) -> Promotion:
+    return Promotion(
+        number=number,
+        at=at,
+        by="ann",
+        file="beliefs",
+        key="constraints[F1].memory",
+        before=0.8,
+        after=0.805,
+        reason="won its month",
+        hash_before="a",
+        hash_after="b",
+        undoes=undoes,
+        evidence=Evidence(
+            through=MONDAY,
+            sessions=60,
+            tried=90,
+            gain_r=0.1 + 0.2,
+            gain_ahead_r=0.1,
+            deflated_sharpe=0.97,
+        ),
+    )
+
+
+def test_promotions_stand_after_the_last_session_that_opened(journal: LearningJournal) -> None:
+    on_tuesday = datetime(2024, 7, 9, 23, 0, tzinfo=UTC)
+    before_the_open = datetime(2024, 7, 10, 13, 29, tzinfo=UTC)
+    first, second = promotion(1, on_tuesday), promotion(2, before_the_open, undoes=1)
+    journal.record(About.TRUST, {WEDNESDAY: [shut(WEDNESDAY)]})
+
+    journal.follow(lambda: [first])
+    journal.follow(lambda: [first, second])
+    journal.record(About.TRUST, {WEDNESDAY: [shut(WEDNESDAY)], TUESDAY: [shut(TUESDAY)]})
+
+    tuesday = [lesson_of(event.payload) for event in journal.events(TUESDAY)]
+    assert tuesday[:2] == [first, second]
+    assert len(tuesday) == 3
+    assert len(journal.events(WEDNESDAY)) == 1
+    assert isinstance(JournalReader(journal.path).verify(), Verified)
+
+
+def test_a_promotion_that_a_crash_kept_out_of_the_journal_follows_with_the_next(
+    journal: LearningJournal,
+) -> None:
+    at = datetime(2024, 7, 9, 23, 0, tzinfo=UTC)
+    lines = [promotion(number, at) for number in (1, 2, 3)]
+    journal.follow(lambda: lines[:1])
+
+    journal.follow(lambda: lines)
+
+    assert [lesson_of(event.payload) for event in journal.events(TUESDAY)] == lines
+
+
+def test_nothing_is_promoted_while_the_journal_is_written(journal: LearningJournal) -> None:
+    promoted: list[Promotion] = []
+
+    def promote() -> list[Promotion]:
+        promoted.append(promotion(1, datetime(2024, 7, 9, tzinfo=UTC)))
+        return promoted
+
+    with JournalWriter(journal.path), pytest.raises(RetryLater, match="another process"):
+        journal.follow(promote)
+
+    assert promoted == []
 
 
 def wholes(*rows: tuple[str, int, bool]) -> pl.DataFrame:
