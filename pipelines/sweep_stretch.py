@@ -86,7 +86,7 @@ class Stretch:
         """Take one set through the stretch."""
         rules = rules_with(self._rules, order.chosen.changes)
         counters = Counters(order.carried, rules)
-        account = Account(self._entries.under(rules), self._trades, rules, counters)
+        account = Account(self._entries.under(order.chosen), self._trades, rules, counters)
         refused = account.run()
         filled = [(day, trade) for day, trade in account.taken if trade.opened_at is not None]
         net: dict[date, int] = {}

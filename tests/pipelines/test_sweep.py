@@ -248,14 +248,10 @@ def cut_short(days: Market, trades: Sequence[TradeClosed]) -> Market:
 
 def test_numbers_that_change_what_looks_back_over_bars_are_refused() -> None:
     stretch, _ = usual()
-    blocks = [
-        replace(block, settings={**block.settings, "setup_bars": 9}) if block.id == "K4" else block
-        for block in RULES.strategies.templates
-    ]
-    rules = replace(RULES, strategies=replace(RULES.strategies, templates=tuple(blocks)))
+    shocked = Variant(file="decision", key="shock_lockout_atr_multiple", before=4.0, after=5.0)
 
     with pytest.raises(InputRefused, match="looks back over bars"):
-        stretch._entries.under(rules)
+        walk(stretch, ParameterSet(number=1, changes=(shocked,)))
 
 
 def test_more_cannot_be_checked_than_is_swept() -> None:

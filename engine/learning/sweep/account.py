@@ -97,7 +97,7 @@ class Account:
         if only is not None:
             return only if self._is_allowed(index, only) else None
         allowed = [which for which in self._set_in(code) if self._is_allowed(index, which)]
-        euc = {which: self._candidates.setup(index, which).euc for which in allowed}
+        euc = {which: self._candidates.euc(index, which) for which in allowed}
         return min(allowed, key=lambda which: (-euc[which], self._ids[which]), default=None)
 
     def _is_allowed(self, index: int, which: int) -> bool:

@@ -1,202 +1,268 @@
 """Which of the kept bars are an entry under a parameter set, by the desk's own columns.
 
 Of a set only the columns that its numbers really change are computed again, with the same
-expressions, and each template's only on the bars where it could have a setup at all.
+expressions, and each template's only on the bars where it could have a setup at all. What few
+numbers decide is computed once for all sets that agree on them.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from engine.errors import InputRefused
 from engine.ladder import PASSED
-from engine.learning.sweep.columns import (
-    OF_A_SETUP,
-    columns_looking_back,
-    expressions,
-    names_of,
-    template_named_in,
-)
+from engine.learning.parameter_sets import ParameterSet
+from engine.learning.sweep.columns import OF_A_SETUP, Formulas, Values, change_key
 from engine.market import Setup
-from engine.measures import Passes
 from engine.rules import Rules
 
-Ints = npt.NDArray[np.int32]
-Item = Callable[[int], Any]
+SHARED_MAX: Final = 2
+"""A column that depends on more numbers than this is hardly ever asked for twice."""
+
+ALONE_SHARE_MIN: Final = 0.1
+"""Bars of a template alone are asked by themselves from this share of the kept bars on."""
 
 _AS_WRITTEN: Final = pl.QueryOptFlags.none()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Part:
-    """The kept bars on which the same templates could have a setup."""
+    """The kept bars on which the same templates could have a setup; `rows` are theirs in `kept`.
+
+    `known` are the columns as today has them, `shared` those computed for some sets' numbers, and
+    `depends` names the numbers behind each.
+    """
 
     names: tuple[str, ...]
     bits: tuple[int, ...]
-    frame: pl.DataFrame
-    columns: frozenset[str]
-    places: Ints
+    rows: npt.NDArray[np.intp]
+    known: Mapping[str, pl.Series]
+    depends: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    shared: dict[tuple[str, Values], pl.Series] = field(default_factory=dict)
 
 
-class Candidates:
-    """The entries of one set, in the order of time.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """A set, and the numbers it changes by their keys."""
 
-    `places` are rows of the tape; of each, `codes` has a bit for every template whose setup passes
-    all that the market asks.
-    """
-
-    def __init__(self, parts: list[tuple[_Part, pl.DataFrame]], ids: list[str]) -> None:
-        self._ids = ids
-        self._columns = [_columns(part, found, ids) for part, found in parts]
-        self._friction = [part.frame["friction_ticks"].to_numpy().item for part, _ in parts]
-        codes = [found["_code"].to_numpy() for _, found in parts]
-        rows = [np.flatnonzero(each) for each in codes]
-        places = [part.places[row] for (part, _), row in zip(parts, rows, strict=True)]
-        numbers = [np.full(row.size, number) for number, row in enumerate(rows)]
-        of_all = np.concatenate(places)
-        order = np.argsort(of_all, kind="stable")
-        chosen = [each[row] for each, row in zip(codes, rows, strict=True)]
-        self.in_order = of_all[order]
-        self.places: list[int] = self.in_order.tolist()
-        self.codes: list[int] = np.concatenate(chosen)[order].tolist()
-        self._parts: list[int] = np.concatenate(numbers)[order].tolist()
-        self._rows: list[int] = np.concatenate(rows)[order].tolist()
-
-    def stop_ticks(self, index: int, which: int) -> int:
-        """Stop of a template's setup on an entry bar."""
-        stop: int = self._columns[self._parts[index]][which][_STOP](self._rows[index])
-        return stop
-
-    def target_ticks(self, index: int, which: int) -> int:
-        """Target of a template's setup on an entry bar."""
-        target: int = self._columns[self._parts[index]][which][_TARGET](self._rows[index])
-        return target
-
-    def friction_ticks(self, index: int) -> float:
-        """Expected cost of a round trip decided on an entry bar."""
-        friction: float = self._friction[self._parts[index]](self._rows[index])
-        return friction
-
-    def setup(self, index: int, which: int) -> Setup:
-        """The whole setup of a template on an entry bar; it passes all that the market asks."""
-        row = self._rows[index]
-        numbers = [item(row) for item in self._columns[self._parts[index]][which]]
-        return Setup._make([self._ids[which], *numbers, None])
-
-
-_STOP: Final = OF_A_SETUP.index("stop_ticks")
-_TARGET: Final = OF_A_SETUP.index("target_ticks")
+    chosen: ParameterSet
+    values: Mapping[str, float]
 
 
 class Entries:
     """The entries among the kept bars, for one parameter set after the other."""
 
     def __init__(self, kept: pl.DataFrame, rules: Rules) -> None:
-        names = names_of(rules)
-        self._ids = [block.id for block in rules.strategies.templates]
-        self._names = names
-        self._looking_back = columns_looking_back(rules)
-        self._today = {n: e for one in expressions(rules) for n, e in one.items()}
-        self._roots = {name: each.meta.root_names() for name, each in self._today.items()}
-        self._templates = {name: template_named_in(name, names) for name in self._today}
-        self._parts = _parts(kept, names)
+        self.ids = [block.id for block in rules.strategies.templates]
+        self.friction_ticks: list[float] = kept["friction_ticks"].to_list()
+        self._formulas = Formulas(rules)
+        self._places = kept["_place"].to_numpy()
+        self._parts = _parts(kept, self._formulas.names)
+        part_of, row_of = np.zeros(kept.height, np.int8), np.zeros(kept.height, np.int32)
+        for number, part in enumerate(self._parts):
+            part_of[part.rows], row_of[part.rows] = number, np.arange(part.rows.size)
+        self.part_of: list[int] = part_of.tolist()
+        self.row_of: list[int] = row_of.tolist()
+        self._whole: dict[tuple[str, Values], list[int]] = {}
+        self._depend()
 
-    def under(self, rules: Rules) -> Candidates:
-        """The bars that the market allows an entry on under these rules.
+    def under(self, chosen: ParameterSet) -> "Candidates":
+        """The bars that the market allows an entry on under a set's numbers.
 
-        Raises `InputRefused` for rules that change a column which looks back over bars.
+        Raises `InputRefused` for numbers that change a column which looks back over bars.
         """
-        passes = self._changed(rules)
-        parts = [(part, self._of_part(part, passes)) for part in self._parts]
-        return Candidates(parts, self._ids)
+        if self._formulas.learn(chosen):
+            self._depend()
+        values = {change_key(change): float(change.after) for change in chosen.changes}
+        asked = _Asked(chosen=chosen, values=values)
+        found = [self._judged(part, asked) for part in self._parts]
+        codes = np.zeros(self._places.size, np.uint8)
+        for part, columns in zip(self._parts, found, strict=True):
+            codes[part.rows] = columns[_CODE].to_numpy()
+        rows = np.flatnonzero(codes)
+        return Candidates(self, asked, found, rows, self._places[rows], codes[rows].tolist())
 
-    def _of_part(self, part: _Part, passes: Passes) -> pl.DataFrame:
-        numbers = [f"_{name}_{what}" for name in part.names for what in OF_A_SETUP]
-        answers = [
-            each
-            for name in part.names
-            for each in (f"_{name}_is_setup", f"{name}_step_if_believed")
-        ]
-        changed = [
-            [each for each in one if self._matters(each.meta.output_name(), part)] for one in passes
-        ]
-        read = (n for one in changed for each in one for n in self._roots[each.meta.output_name()])
-        known = [n for n in dict.fromkeys((*read, *numbers, *answers)) if n in part.columns]
-        query = part.frame[known].lazy()
-        for one in changed:
-            query = query.with_columns(one)
-        steps = zip(part.names, part.bits, strict=True)
-        code = sum(
-            (
-                (pl.col(f"_{name}_is_setup") & (pl.col(f"{name}_step_if_believed") == PASSED)).cast(
-                    pl.UInt8
+    def whole(self, name: str, asked: _Asked) -> list[int]:
+        """A whole number of a template on all kept bars, 0 where it has none."""
+        parts = [part for part in self._parts if name in part.known]
+        parts = [part for part in parts if self._is_of(name, part)]
+        depends = parts[0].depends[name] if parts else ()
+        key = (name, tuple(map(asked.values.get, depends)))
+        if key not in self._whole:
+            numbers = np.zeros(self._places.size, np.int32)
+            for part in parts:
+                numbers[part.rows] = self.series(part, [name], asked)[name].fill_null(0).to_numpy()
+            self._whole[key] = numbers.tolist()
+        return self._whole[key]
+
+    def series_of(self, number: int, name: str, asked: _Asked) -> pl.Series:
+        """A column of one part."""
+        return self.series(self._parts[number], [name], asked)[name]
+
+    def series(
+        self, part: _Part, wanted: Sequence[str], asked: _Asked, *more: pl.Expr
+    ) -> dict[str, pl.Series]:
+        """Columns of a part under a set, and what `more` makes of them; computed where unknown."""
+        given, unknown = self._told(part, wanted, asked)
+        query = pl.DataFrame(list(given.values())).lazy()
+        for one in self._formulas.passes:
+            if made := [name for name in one if name in unknown]:
+                query = query.with_columns(
+                    self._formulas.formula(name, asked.chosen, asked.values) for name in made
                 )
-                * (1 << bit)
-                for name, bit in steps
-            ),
-            start=pl.lit(0, pl.UInt8),
-        )
-        return query.select(code.alias("_code"), *numbers).collect(
-            engine="in-memory", optimizations=_AS_WRITTEN
-        )
+        shared = {name for name, key in unknown.items() if len(key) <= SHARED_MAX}
+        kept = [name for name in unknown if name in shared or name in wanted]
+        if kept or more:
+            found = query.select(*kept, *more).collect(
+                engine="in-memory", optimizations=_AS_WRITTEN
+            )
+            given.update((column.name, column) for column in found.iter_columns())
+            part.shared.update(((name, unknown[name]), given[name]) for name in shared)
+        return given
 
-    def _matters(self, column: str, part: _Part) -> bool:
+    def _told(
+        self, part: _Part, wanted: Sequence[str], asked: _Asked
+    ) -> tuple[dict[str, pl.Series], dict[str, Values]]:
+        """What is known of the columns and of all that they read, and what has to be computed."""
+        given, unknown = dict[str, pl.Series](), dict[str, Values]()
+        ahead = list(wanted)
+        while ahead:
+            name = ahead.pop()
+            if name in given or name in unknown:
+                continue
+            key = tuple(map(asked.values.get, part.depends.get(name, ())))
+            is_today = key.count(None) == len(key)
+            found = part.known.get(name) if is_today else part.shared.get((name, key))
+            if found is None:
+                unknown[name] = key
+                ahead += self._formulas.roots[name]
+            else:
+                given[name] = found
+        return given, unknown
+
+    def _judged(self, part: _Part, asked: _Asked) -> dict[str, pl.Series]:
+        """A bit for each template whose setup passes, and the scores where several may."""
+        answers = [f"_{name}_is_setup" for name in part.names]
+        answers += [f"{name}_step_if_believed" for name in part.names]
+        if len(part.names) > 1:
+            answers += [f"_{name}_euc" for name in part.names]
+        return self.series(part, answers, asked, _code(part).alias(_CODE))
+
+    def _depend(self) -> None:
+        """Follow the numbers that columns read through the columns that read those."""
+        formulas = self._formulas
+        for part in self._parts:
+            part.shared.clear()
+            part.depends.clear()
+            for name in formulas.today:
+                if self._is_of(name, part):
+                    behind = [part.depends.get(root, ()) for root in formulas.roots[name]]
+                    found = set(formulas.read_by(name)).union(*behind)
+                    part.depends[name] = tuple(sorted(found))
+        self._whole.clear()
+
+    def _is_of(self, column: str, part: _Part) -> bool:
         """Where a template has no setup under any set, what is known of it stays as it is."""
-        template = self._templates[column]
+        template = self._formulas.template[column]
         return template is None or template in part.names
 
-    def _changed(self, rules: Rules) -> Passes:
-        """The columns that differ under these rules, in the order of the passes."""
-        differing: set[str] = set()
-        passes = []
-        for one in expressions(rules):
-            changed = []
-            for name, expression in one.items():
-                is_same = expression.meta.eq(self._today[name])
-                if is_same and differing.isdisjoint(self._roots[name]):
-                    continue
-                if name in self._looking_back:
-                    raise InputRefused(
-                        f"{name}: expected a set that leaves what looks back over bars alone; "
-                        "sweep numbers of engine.learning.parameter_sets.knobs only"
-                    )
-                changed.append(expression)
-                differing.add(name)
-            passes.append(tuple(changed))
-        return tuple(passes)
+
+class Candidates:
+    """The entries of one set, in the order of time.
+
+    `places` are rows of the tape, `rows` those of the kept bars; of each, `codes` has a bit for
+    every template whose setup passes all that the market asks.
+    """
+
+    def __init__(
+        self,
+        entries: Entries,
+        asked: _Asked,
+        found: list[dict[str, pl.Series]],
+        rows: npt.NDArray[np.intp],
+        places: npt.NDArray[np.int32],
+        codes: list[int],
+    ) -> None:
+        self._entries, self._asked, self._found = entries, asked, found
+        self.in_order = places
+        self.places: list[int] = places.tolist()
+        self.rows: list[int] = rows.tolist()
+        self.codes = codes
+        names = [name.lower() for name in entries.ids]
+        self._stops = [entries.whole(f"_{name}_stop_ticks", asked) for name in names]
+        self._targets = [entries.whole(f"_{name}_target_ticks", asked) for name in names]
+        self._sides = [entries.whole(f"_{name}_seen", asked) for name in names]
+        self._items: dict[tuple[int, str], Callable[[int], Any]] = {}
+
+    def side(self, index: int, which: int) -> int:
+        """Side of a template's setup on an entry bar."""
+        return self._sides[which][self.rows[index]]
+
+    def stop_ticks(self, index: int, which: int) -> int:
+        """Stop of a template's setup on an entry bar."""
+        return self._stops[which][self.rows[index]]
+
+    def target_ticks(self, index: int, which: int) -> int:
+        """Target of a template's setup on an entry bar."""
+        return self._targets[which][self.rows[index]]
+
+    def friction_ticks(self, index: int) -> float:
+        """Expected cost of a round trip decided on an entry bar."""
+        return self._entries.friction_ticks[self.rows[index]]
+
+    def euc(self, index: int, which: int) -> float:
+        """Score of a template's setup on an entry bar."""
+        score: float = self._number(index, which, "euc")
+        return score
+
+    def setup(self, index: int, which: int) -> Setup:
+        """The whole setup of a template on an entry bar; it passes all that the market asks."""
+        numbers = [self._number(index, which, what) for what in OF_A_SETUP]
+        return Setup._make([self._entries.ids[which], *numbers, None])
+
+    def _number(self, index: int, which: int, what: str) -> Any:
+        row, name = self.rows[index], f"_{self._entries.ids[which].lower()}_{what}"
+        part = self._entries.part_of[row]
+        item = self._items.get((part, name))
+        if item is None:
+            column = self._found[part].get(name)
+            if column is None:
+                column = self._entries.series_of(part, name, self._asked)
+            item = self._items[part, name] = column.fill_null(0).to_numpy().item
+        return item(self._entries.row_of[row])
+
+
+_CODE: Final = "_code"
+
+
+def _code(part: _Part) -> pl.Expr:
+    """A bit for each template whose setup passes all that the market asks."""
+    code = pl.lit(0, pl.UInt8)
+    for name, bit in zip(part.names, part.bits, strict=True):
+        passes = pl.col(f"_{name}_is_setup") & (pl.col(f"{name}_step_if_believed") == PASSED)
+        code = code + passes.cast(pl.UInt8) * (1 << bit)
+    return code
 
 
 def _parts(kept: pl.DataFrame, names: list[str]) -> list[_Part]:
-    """The bars of each template alone, and those that several share: most are of one."""
-    could = kept["_could"]
-    alone = [1 << bit for bit in range(len(names))]
-    several = ~could.is_in(alone)
-    chosen: list[tuple[pl.Series, tuple[int, ...]]] = [
-        (could == code, (bit,)) for bit, code in enumerate(alone)
+    """The bars of each frequent template alone, and all others together: most are of one."""
+    could = kept["_could"].to_numpy()
+    alone = [bit for bit in range(len(names)) if (could == 1 << bit).mean() >= ALONE_SHARE_MIN]
+    chosen: list[tuple[npt.NDArray[np.bool_], tuple[int, ...]]] = [
+        (could == 1 << bit, (bit,)) for bit in alone
     ]
-    chosen.append((several, tuple(range(len(names)))))
+    others = ~np.isin(could, [1 << bit for bit in alone])
+    chosen.append((others, tuple(range(len(names)))))
     return [
         _Part(
-            tuple(names[bit] for bit in bits),
-            bits,
-            frame := kept.filter(mask),
-            frozenset(frame.columns),
-            frame["_place"].to_numpy(),
+            names=tuple(names[bit] for bit in bits),
+            bits=bits,
+            rows=np.flatnonzero(mask),
+            known={column.name: column for column in kept.filter(mask).iter_columns()},
         )
         for mask, bits in chosen
         if mask.any()
     ]
-
-
-def _columns(part: _Part, found: pl.DataFrame, ids: list[str]) -> list[list[Item]]:
-    """Readers of each template's setup numbers, by template; none where it has no setup."""
-    columns: list[list[Item]] = [[] for _ in ids]
-    for name, bit in zip(part.names, part.bits, strict=True):
-        columns[bit] = [
-            found[f"_{name}_{what}"].fill_null(0).to_numpy().item for what in OF_A_SETUP
-        ]
-    return columns
