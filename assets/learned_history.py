@@ -3,7 +3,7 @@
 Apart from the assets, so that a night can be done without Dagster.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -17,6 +17,7 @@ from engine.learning.forecasts import forecasts
 from engine.learning.luck import peers
 from engine.learning.shadow_trades import shadow_trades
 from engine.market import market_frame
+from engine.own_view import Standing
 from engine.rules import Rules
 
 
@@ -47,14 +48,14 @@ class LearnedHistory:
         return forecasts(self.frame, self.outcomes, self.rules)
 
     @cached_property
-    def shadows(self) -> pl.DataFrame:
-        """`SHADOW_COLUMNS` of every session."""
-        return shadow_trades(self.frame, self.outcomes, self.rules)
-
-    @cached_property
     def dates(self) -> list[date]:
         """Dates of the sessions that have bars, ascending."""
         return self.frame["session_date"].unique().sort().to_list()
+
+    def shadows(self, session_date: date, standings: Mapping[str, Standing]) -> pl.DataFrame:
+        """`SHADOW_COLUMNS` of one session, by the odds that it was opened under."""
+        frame, outcomes = (self.on(rows, session_date) for rows in (self.frame, self.outcomes))
+        return shadow_trades(frame, outcomes, standings, self.rules)
 
     def on(self, rows: pl.DataFrame, session_date: date) -> pl.DataFrame:
         """Those of one session."""

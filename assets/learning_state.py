@@ -10,10 +10,12 @@ from assets import told
 from assets.attribution import attribution as attributed
 from assets.learned_history import LearnedHistory, learned_history
 from assets.partitions import NIGHT_BEFORE, sessions_of
-from assets.ports import LearningJournal, MarketStore, Warehouse
+from assets.ports import LearningJournal, MarketStore, SessionJournals, Warehouse
 from assets.standings import state_before
 from assets.tables import schema_check, session_check, sessions_in, stage_asset, stored_rows
 from assets.trades import trades as traded
+from engine.journal import Kind
+from engine.learning.conduct import opened_under
 from engine.learning.learning_state import Night, next_learning
 from engine.learning.lessons import About
 from engine.rules import Rules
@@ -41,6 +43,7 @@ def learning_state(
     attribution: pl.DataFrame,
     market: dg.ResourceParam[MarketStore],
     warehouse: dg.ResourceParam[Warehouse],
+    session_journals: dg.ResourceParam[SessionJournals],
     rules: dg.ResourceParam[Rules],
     learning_journal: dg.ResourceParam[LearningJournal],
 ) -> dg.MaterializeResult[pl.DataFrame]:
@@ -51,7 +54,7 @@ def learning_state(
     before, parts = state_before(warehouse, dates[0], rules), []
     learned = {}
     for day in dates:
-        night = _night(before, weighed, history, day)
+        night = _night(before, weighed, history, day, session_journals)
         for change in night.changes:
             context.log.warning("%s: %s", day, change.text)
         before, learned[day] = night.state, night.changes
@@ -81,9 +84,13 @@ def _weighed(trades: pl.DataFrame, attribution: pl.DataFrame) -> pl.DataFrame:
 
 
 def _night(
-    before: pl.DataFrame, weighed: pl.DataFrame, history: LearnedHistory, day: date
+    before: pl.DataFrame,
+    weighed: pl.DataFrame,
+    history: LearnedHistory,
+    day: date,
+    journals: SessionJournals,
 ) -> Night:
-    shadows = history.on(history.shadows, day)
+    shadows = history.shadows(day, opened_under(journals.events(day, Kind.SESSION)))
     return next_learning(before, history.on(weighed, day), shadows, day, history.rules)
 
 
@@ -95,6 +102,7 @@ def learning_follows_from_the_night_before(
     context: dg.AssetCheckExecutionContext,
     market: dg.ResourceParam[MarketStore],
     warehouse: dg.ResourceParam[Warehouse],
+    session_journals: dg.ResourceParam[SessionJournals],
     rules: dg.ResourceParam[Rules],
 ) -> dg.AssetCheckResult:
     """The stored state is what follows from the stored night before and the stored session.
@@ -109,7 +117,7 @@ def learning_follows_from_the_night_before(
     weighed = _weighed(traded_rows, causes)
     before, stale = state_before(warehouse, dates[0], rules), []
     for day in dates:
-        again = _night(before, weighed, history, day).state
+        again = _night(before, weighed, history, day, session_journals).state
         own = history.on(stored, day)
         order = ["template", "regime", "phase"]
         if not own.sort(order).equals(again.sort(order)):

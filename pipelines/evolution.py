@@ -22,6 +22,7 @@ from engine.learning.evolution import Floats, Proposal, best_proposal
 from engine.learning.variants import Variant, variants
 from engine.market import market_frame
 from engine.rules import Rules
+from pipelines.odds_of_nights import OddsOfNights, odds_of_nights
 from pipelines.replay import ReplaySettings, replay
 from pipelines.storage.atomic import write_atomically
 from pipelines.stored_bars import StoredBars, stored_bars
@@ -73,10 +74,11 @@ def evolve(wiring: Wiring, progress: Progress) -> Evolution:
     tried = variants(rules, rules.learning.evolution)
     found: Proposal | None = None
     if refusal is None:
-        today = session_results(stored, rules)
+        odds = odds_of_nights(wiring.warehouse, stored.session_dates, rules)
+        today = session_results(stored, rules, odds)
         results: dict[str, Floats] = {}
         for variant, changed in tried:
-            results[variant.name] = session_results(stored, changed)
+            results[variant.name] = session_results(stored, changed, odds)
             progress(variant.name)
         found = best_proposal(today, results, rules.learning.evolution)
         refusal = _refusal(found, rules)
@@ -94,12 +96,17 @@ def evolve(wiring: Wiring, progress: Progress) -> Evolution:
     return done
 
 
-def session_results(stored: StoredBars, rules: Rules) -> Floats:
-    """Net result of each session under some rules, in multiples of the most a trade may lose."""
+def session_results(stored: StoredBars, rules: Rules, odds: OddsOfNights) -> Floats:
+    """Net result of each session under some rules, in multiples of the most a trade may lose.
+
+    Each is opened under the odds that the desk had. So is a variant of what a belief remembers or
+    weighs: its own maps would only be fitted once it was promoted.
+    """
     settings = ReplaySettings(
         equity_usd=EQUITY_USD, recording=Recording.TRADES, resumes_killed=True
     )
-    played = replay(stored.contexts, stored.bars, rules, settings)
+    nights = odds.nights(stored.session_dates) if odds.are_any_earned else None
+    played = replay(stored.contexts, stored.bars, rules, settings, nights=nights)
     equity = [EQUITY_USD, *played.equity_usd.values()]
     risk = rules.constitution.loss_usd_per_trade_max
     return np.array([float((after - before) / risk) for before, after in pairwise(equity)])
@@ -117,7 +124,8 @@ def shadowed(wiring: Wiring) -> list[Shadowed]:
         if changed is None:
             continue
         later = stored_bars(wiring.market, wiring.rules, after[0], after[-1])
-        gain = session_results(later, changed) - session_results(later, wiring.rules)
+        odds = odds_of_nights(wiring.warehouse, later.session_dates, wiring.rules)
+        gain = session_results(later, changed, odds) - session_results(later, wiring.rules, odds)
         found.append(
             Shadowed(
                 through=each.through,
@@ -164,7 +172,9 @@ def _too_little(wiring: Wiring, stored: StoredBars) -> str | None:
     symbol = wiring.settings.symbol
     attributed = int(wiring.warehouse.query(ATTRIBUTED, [symbol])["trades"][0])
     frame = market_frame(stored.contexts, stored.bars, wiring.rules)
-    shadows = LearnedHistory(frame, wiring.rules).shadows.height
+    history = LearnedHistory(frame, wiring.rules)
+    odds = odds_of_nights(wiring.warehouse, history.dates, wiring.rules)
+    shadows = sum(history.shadows(day, odds.standings.get(day, {})).height for day in history.dates)
     if attributed < law.attributed_min:
         return f"{attributed} attributed trades, {law.attributed_min} are needed"
     if shadows < law.shadow_trades_min:

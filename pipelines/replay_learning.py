@@ -15,8 +15,9 @@ from engine.journal import Chain, Entry, Event, Kind, Stamp
 from engine.learning.attribution import attribution
 from engine.learning.calibration import calibrate
 from engine.learning.calibration_table import calibration_rows, with_odds
+from engine.learning.conduct import opened_under
 from engine.learning.fills import execution_rows
-from engine.learning.learning_state import Night, next_learning, standings
+from engine.learning.learning_state import next_learning, standings
 from engine.learning.reliability import TrustChanged
 from engine.learning.round_trips import round_trips
 from engine.market import market_frame
@@ -51,8 +52,9 @@ class ReplayNights:
         """The night of a session that has just been played."""
         day = stamp.session_date
         kept = [each for each in entries if _teaches(each)]
-        traded = self._traded(Chain().seal(kept, stamp), day)
-        night = self._learned(traded, day)
+        events = Chain().seal(kept, stamp)
+        shadows = self._history.shadows(day, opened_under(events))
+        night = next_learning(self.state, self._traded(events, day), shadows, day, self._rules)
         self.state = night.state
         self.changes += night.changes
         self.calibration = self._calibrated(day)
@@ -71,10 +73,6 @@ class ReplayNights:
         followed = history.on(history.outcomes, day)
         causes = attribution(trades, frame, followed, history.through(history.peers, day), rules)
         return trades.with_columns(causes["learning_weight"])
-
-    def _learned(self, traded: pl.DataFrame, day: date) -> Night:
-        history = self._history
-        return next_learning(self.state, traded, history.on(history.shadows, day), day, self._rules)
 
     def _calibrated(self, day: date) -> pl.DataFrame:
         history, rules = self._history, self._rules

@@ -1,17 +1,18 @@
-"""How each decision was carried out, read from the journal: its plan, its stop, what was refused.
+"""How a session was opened and each decision carried out, read from the journal.
 
 Nothing here counts lots or money; those come from executions alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 from engine.broker import FlattenPosition, Leg, OrderEvent, OrderReported, PlaceBracket
-from engine.desk import Fact, fact_of
+from engine.desk import Fact, SessionOpened, fact_of
 from engine.desk.facts import CommandFailed, IntentRecorded
 from engine.journal import Event, Kind
+from engine.own_view import Standing
 from engine.supervisor import Orders, after_intent, read_ref
 from engine.trade import ExitKind, StopMoved, TradeChanged, TradeEvent, TradePlan, TradePlanned
 from engine.units import OrderRef
@@ -77,6 +78,15 @@ def conducts(events: Iterable[Event]) -> dict[str, Conduct]:
             if fact is not None:
                 reading.hear(fact)
     return reading.by_id
+
+
+def opened_under(events: Iterable[Event]) -> Mapping[str, Standing]:
+    """The standings under which a session was opened, the last time if it was opened again."""
+    standings: Mapping[str, Standing] = {}
+    for event in events:
+        if event.kind == Kind.SESSION and isinstance(fact := fact_of(event), SessionOpened):
+            standings = fact.standings
+    return standings
 
 
 class _Reading:

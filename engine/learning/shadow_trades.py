@@ -1,7 +1,8 @@
 """Trades that a template would have made: how one in quarantine can show that it is better now.
 
 They come from the counterfactual outcomes, with slippage and fees, under the limits that a real
-trade would have met: one at a time, a pause between entries, so many a day.
+trade would have met: one at a time, a pause between entries, so many a day. Their score is what the
+desk's would have been: by the odds under which the session was opened.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,8 +11,13 @@ from typing import Any, Final
 
 import polars as pl
 
+from engine.decision import FIRST_TEMPLATE_STEP
+from engine.ladder import Reason
+from engine.odds import EarnedOdds
 from engine.outcomes import ExitKind
+from engine.own_view import ACTIVE, Standing
 from engine.rules import Constitution, Rules, TemplateRules
+from engine.units import Side
 
 SHADOW_COLUMNS: Final[dict[str, pl.DataType]] = {
     "symbol": pl.String(),
@@ -33,15 +39,18 @@ SHADOW_COLUMNS: Final[dict[str, pl.DataType]] = {
 _BAR: Final = timedelta(minutes=1)
 
 
-def shadow_trades(frame: pl.DataFrame, outcomes: pl.DataFrame, rules: Rules) -> pl.DataFrame:
+def shadow_trades(
+    frame: pl.DataFrame, outcomes: pl.DataFrame, standings: Mapping[str, Standing], rules: Rules
+) -> pl.DataFrame:
     """`SHADOW_COLUMNS` of every template over a market frame and the `outcomes` of its bars.
 
-    An entry is a bar on which the market alone would have let the template enter. One that could
-    not be followed to its end is not counted. Sorted by template and instant.
+    An entry is a bar on which the desk would have let the template enter, had it been in full
+    trust: of `standings`, under which these sessions were opened, only the odds count. One that
+    could not be followed to its end is not counted. Sorted by template and instant.
     """
     kept: list[Mapping[str, Any]] = []
     for block in sorted(rules.strategies.templates, key=lambda block: block.id):
-        entries = _entries(frame, block).join(
+        entries = _entries(frame, block, standings.get(block.id, ACTIVE), rules).join(
             outcomes, on=["symbol", "session_date", "closes_at", "template", "side"]
         )
         rows = entries.filter(pl.col("exit_kind") != ExitKind.NO_DATA.value).sort("closes_at")
@@ -54,12 +63,16 @@ def shadow_trades(frame: pl.DataFrame, outcomes: pl.DataFrame, rules: Rules) -> 
     return named.select(pl.col(name).cast(kind) for name, kind in SHADOW_COLUMNS.items())
 
 
-def _entries(frame: pl.DataFrame, block: TemplateRules) -> pl.DataFrame:
+def _entries(
+    frame: pl.DataFrame, block: TemplateRules, standing: Standing, rules: Rules
+) -> pl.DataFrame:
     name = block.id.lower()
-    passes = (
-        pl.col("may_enter") & (pl.col(f"{name}_side") != 0) & pl.col(f"{name}_reason").is_null()
-    )
-    return frame.filter(passes).select(
+    of_sides = [
+        _by_prior(frame, name, side) if odds is None else _by_map(frame, name, odds, rules)
+        for side in Side
+        for odds in [standing.earned_on(side)]
+    ]
+    return pl.concat(of_sides).select(
         "symbol",
         "session_date",
         "closes_at",
@@ -68,6 +81,28 @@ def _entries(frame: pl.DataFrame, block: TemplateRules) -> pl.DataFrame:
         template=pl.lit(block.id),
         side=pl.col(f"{name}_side"),
     )
+
+
+def _by_prior(frame: pl.DataFrame, name: str, side: Side) -> pl.DataFrame:
+    """Bars on which the market, whose score is the prior's, lets the template enter."""
+    passes = pl.col("may_enter") & pl.col(f"{name}_reason").is_null()
+    return frame.filter(passes & (pl.col(f"{name}_side") == int(side)))
+
+
+def _by_map(frame: pl.DataFrame, name: str, odds: EarnedOdds, rules: Rules) -> pl.DataFrame:
+    """Bars on which the market refuses nothing but the score at most, and the score by the map
+    reaches theta.
+    """
+    is_open = pl.col("market_step") >= FIRST_TEMPLATE_STEP
+    refused = pl.col(f"{name}_reason")
+    is_scored = refused.is_null() | (refused == Reason.EDGE_SCORE_BELOW_THETA.value)
+    rows = frame.filter(is_open & is_scored & (pl.col(f"{name}_side") == odds.side))
+    law = rules.beliefs
+    mapped = odds.belief_map.at(rows[f"{name}_belief"].to_numpy())
+    p_win = pl.Series(mapped, dtype=pl.Float64).clip(law.p_win_min, law.p_win_max)
+    reward = rows[f"{name}_target_ticks"] / rows[f"{name}_stop_ticks"]
+    euc = rows[f"{name}_euc"] - (rows[f"{name}_p_win"] - p_win) * (reward + 1.0)
+    return rows.filter(euc >= rows[f"{name}_theta"])
 
 
 def _one_at_a_time(rows: Iterable[Mapping[str, Any]], law: Constitution) -> list[Mapping[str, Any]]:

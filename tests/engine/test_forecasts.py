@@ -1,17 +1,27 @@
 """Forecasts and shadow trades: read off the market's columns and the counterfactual outcomes."""
 
-from datetime import timedelta
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from functools import cache
 from itertools import pairwise
 
 import polars as pl
+import pytest
+from decision_cases import CLEAR
 from replay_market import RULES, market
 
+from engine.decision import FIRST_TEMPLATE_STEP
 from engine.learning.calibration import FORECAST_COLUMNS
 from engine.learning.forecasts import forecasts
-from engine.learning.shadow_trades import SHADOW_COLUMNS, shadow_trades
-from engine.market import market_frame
+from engine.learning.shadow_trades import SHADOW_COLUMNS, _entries, shadow_trades
+from engine.market import market_frame, market_rows
+from engine.odds import BeliefMap, EarnedOdds
 from engine.outcomes import outcomes
+from engine.own_scores import score_setup
+from engine.own_view import ACTIVE, Standing, own_view
+from engine.rules import TemplateRules
 
 
 @cache
@@ -67,7 +77,7 @@ def test_only_the_target_counts_as_a_win() -> None:
 def test_a_shadow_trade_is_an_entry_the_market_would_have_allowed_with_its_outcome() -> None:
     frame, ended = night()
 
-    trades = shadow_trades(frame, ended, RULES)
+    trades = shadow_trades(frame, ended, {}, RULES)
 
     assert dict(trades.schema) == SHADOW_COLUMNS
     assert trades.height > 10
@@ -86,11 +96,73 @@ def test_a_shadow_trade_is_an_entry_the_market_would_have_allowed_with_its_outco
         assert trade["net_r"] == outcome["ticks_net"] / outcome["stop_ticks"]
 
 
+BOLD = BeliefMap(beliefs=(0.5,), p_win=(0.75,))
+SHY = BeliefMap(beliefs=(0.5, 0.9), p_win=(0.2, 0.5))
+
+
+@pytest.mark.parametrize("belief_map", [BOLD, SHY])
+@pytest.mark.parametrize("sides", [(-1,), (-1, 1)])
+def test_shadow_trades_are_scored_as_the_desk_scores_by_the_odds_of_the_session(
+    belief_map: BeliefMap, sides: tuple[int, ...]
+) -> None:
+    frame, ended = night()
+    odds = tuple(
+        EarnedOdds(side=side, through=date(2023, 12, 29), why="by hand", belief_map=belief_map)
+        for side in sides
+    )
+    standings = dict.fromkeys(("K1", "K2", "K3", "K4"), Standing(odds=odds))
+    plain, taught = (
+        {(block.id, at) for block in BLOCKS for at in _allowed(frame, block, known)}
+        for known in ({}, standings)
+    )
+
+    trades = shadow_trades(frame, ended, standings, RULES)
+
+    assert taught == _scored_by_the_desk(frame, standings)
+    assert plain == _scored_by_the_desk(frame, {})
+    assert taught != plain
+    assert {*trades.select("template", "decided_at").iter_rows()} <= taught
+
+
+BLOCKS = RULES.strategies.templates
+
+
+def _allowed(
+    frame: pl.DataFrame, block: TemplateRules, standings: Mapping[str, Standing]
+) -> list[datetime]:
+    standing = standings.get(block.id, ACTIVE)
+    return list(_entries(frame, block, standing, RULES)["closes_at"])
+
+
+def _scored_by_the_desk(
+    frame: pl.DataFrame, standings: Mapping[str, Standing]
+) -> set[tuple[str, datetime]]:
+    """Every setup to which the desk itself, flat and rich, would say yes."""
+    rich = replace(CLEAR, standings=standings, equity_usd=Decimal(1_000_000))
+    own = own_view(rich, RULES)
+    return {
+        (setup.template, row.closes_at)
+        for row in market_rows(frame)
+        if row.market_step >= FIRST_TEMPLATE_STEP
+        for setup in row.setups
+        if score_setup(setup, row, own, RULES).reason is None
+    }
+
+
+def test_quarantine_and_friction_do_not_keep_a_template_from_its_shadow_trades() -> None:
+    frame, ended = night()
+    shut = dict.fromkeys(("K1", "K2", "K3", "K4"), Standing(modifier=1.5, is_quarantined=True))
+
+    trades = shadow_trades(frame, ended, shut, RULES)
+
+    assert trades.equals(shadow_trades(frame, ended, {}, RULES))
+
+
 def test_a_template_makes_one_shadow_trade_at_a_time_with_a_pause_and_a_daily_limit() -> None:
     frame, ended = night()
     law = RULES.constitution
 
-    trades = shadow_trades(frame, ended, RULES)
+    trades = shadow_trades(frame, ended, {}, RULES)
 
     for _, own in trades.group_by("template", maintain_order=True):
         rows = own.rows(named=True)
@@ -113,7 +185,7 @@ def _would_break_the_limits(frame: pl.DataFrame) -> bool:
 def test_a_market_without_an_entry_has_no_shadow_trades() -> None:
     frame, ended = night()
 
-    trades = shadow_trades(frame.head(20), ended, RULES)
+    trades = shadow_trades(frame.head(20), ended, {}, RULES)
 
     assert trades.is_empty()
     assert dict(trades.schema) == SHADOW_COLUMNS

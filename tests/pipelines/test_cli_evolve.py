@@ -4,16 +4,19 @@ import getpass
 import json
 import shutil
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from command_line import copied, credence
 
 import contracts
 from contracts import contracts_hash, load_rules
 from contracts.promotions import promotions
+from engine.learning.calibration import FORECAST_COLUMNS, calibrate
+from engine.learning.calibration_table import calibration_rows
 from engine.learning.evolution import Proposal
 from engine.learning.variants import variants
 from pipelines.commands.exits import Exit
@@ -24,11 +27,13 @@ from pipelines.evolution import (
     session_results,
     shadowed,
 )
+from pipelines.odds_of_nights import OddsOfNights, odds_of_nights
 from pipelines.settings import load_settings
 from pipelines.stored_bars import stored_bars
 from pipelines.wiring import Wiring
 
 RULES = load_rules("MES")
+PRIOR = OddsOfNights(standings={})
 VARIANT, CHANGED = next(
     (variant, changed)
     for variant, changed in variants(RULES, RULES.learning.evolution)
@@ -80,13 +85,61 @@ def wiring_of(home: Path) -> Wiring:
 def test_results_are_what_the_account_moved_by_in_risks(home: Path) -> None:
     stored = stored_bars(wiring_of(home).market, RULES, None, None)
 
-    results = session_results(stored, RULES)
+    results = session_results(stored, RULES, PRIOR)
 
     replayed = credence(home, "replay", "--journal", "trades", "--json").json
     moved = float(replayed["last_equity_usd"]) - 10_000
     assert results.size == 6
     assert results.sum() * 15 == pytest.approx(moved)
     assert np.any(results != 0)
+
+
+def test_variants_are_judged_by_the_odds_that_the_desk_had(home: Path) -> None:
+    wiring = wiring_of(home)
+    stored = stored_bars(wiring.market, RULES, None, None)
+    nights = stored.session_dates[1::2]
+    wiring.warehouse.replace_partitions(
+        "calibration", pl.concat(map(bold_night, nights)), symbol="MES", session_dates=nights
+    )
+
+    odds = odds_of_nights(wiring.warehouse, stored.session_dates, RULES)
+
+    through = {
+        day: {each.through for standing in told.values() for each in standing.odds}
+        for day, told in odds.standings.items()
+    }
+    _, second, third, fourth, fifth, sixth = stored.session_dates
+    assert through == {third: {second}, fourth: {second}, fifth: {fourth}, sixth: {fourth}}
+    prior = session_results(stored, RULES, PRIOR)
+    taught = session_results(stored, RULES, odds)
+    assert list(taught[:2]) == list(prior[:2])
+    assert list(taught) != list(prior)
+    assert list(taught) == list(session_results(stored, RULES, odds))
+
+
+def bold_night(night: date) -> pl.DataFrame:
+    """A calibration that has earned the same bold map for every template and side."""
+    wins = np.tile([True, True, True, False], 10)
+    forecasts = pl.DataFrame(
+        {
+            "session_date": [date(2024, 1, 2) + timedelta(days=n) for n in range(40)],
+            "belief": np.full(40, 0.6),
+            "p_win": np.full(40, 0.5),
+            "is_win": wins,
+        }
+    )
+    judged = calibrate(
+        pl.concat(
+            forecasts.with_columns(
+                template=pl.lit(block.id), side=pl.lit(side, dtype=pl.Int8)
+            ).select(*FORECAST_COLUMNS)
+            for block in RULES.strategies.templates
+            for side in (-1, 1)
+        ),
+        RULES.learning.calibration,
+        outcomes_min=10,
+    )
+    return calibration_rows([replace(each, is_earned=True) for each in judged], night, RULES)
 
 
 def test_with_few_trades_nothing_is_tried(home: Path) -> None:
@@ -176,7 +229,7 @@ def test_a_proposal_is_followed_on_the_sessions_after_it(home: Path) -> None:
     (followed,) = shadowed(wiring)
 
     later = stored_bars(wiring.market, RULES, date(2025, 1, 7), None)
-    gain = session_results(later, CHANGED) - session_results(later, RULES)
+    gain = session_results(later, CHANGED, PRIOR) - session_results(later, RULES, PRIOR)
     assert followed.variant == VARIANT
     assert followed.sessions == len(later.session_dates) == 3
     assert followed.gain_r == pytest.approx(gain.mean())
