@@ -46,6 +46,7 @@ def candidates() -> Table:
     )
 
 
+@cache
 def template_ids() -> tuple[str, ...]:
     """Ids of the entering templates, in the order of the contract."""
     return tuple(template.id for template in load_rules().strategies.templates)

@@ -6,15 +6,21 @@ from pathlib import Path
 
 import pytest
 from lineage import FIRST_DAY, LAST_DAY, Lineage
+from made_once import made_once
+
+
+def worked_through(home: Path) -> None:
+    """Twelve sessions with their tables, the last one rehearsed and its night done."""
+    with closing(Lineage(home)) as lineage:
+        assert lineage.run("market_day", FIRST_DAY, LAST_DAY).success
+        assert lineage.run("rehearse_session", LAST_DAY).success
+        assert lineage.run("nightly", LAST_DAY).success
 
 
 @pytest.fixture(scope="session")
 def pristine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lineage]:
     """A home that nobody changes."""
-    with closing(Lineage(tmp_path_factory.mktemp("pristine") / "home")) as lineage:
-        assert lineage.run("market_day", FIRST_DAY, LAST_DAY).success
-        assert lineage.run("rehearse_session", LAST_DAY).success
-        assert lineage.run("nightly", LAST_DAY).success
+    with closing(Lineage(made_once(tmp_path_factory, "pristine", worked_through))) as lineage:
         yield lineage
 
 

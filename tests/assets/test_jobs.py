@@ -2,12 +2,15 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import dagster as dg
 import polars as pl
+import pytest
 from lineage import LAST_DAY, Lineage, bytes_of, evaluations, materialized
 
 from contracts.calendar import session_on
@@ -15,6 +18,7 @@ from engine.generator import FaultKind, plant_faults
 from engine.journal import Kind
 
 Fresh = Callable[..., Lineage]
+HALF_DAY = "2024-07-03"
 MARKET = ("session_context", "quality", "signals", "beliefs", "candidates", "outcomes")
 
 
@@ -34,13 +38,29 @@ def test_a_backfill_in_one_run_writes_the_bytes_of_one_run_per_session(fresh: Fr
     assert len(bytes_of(at_once.root)) == 8 * len(days)
 
 
-def test_running_again_changes_nothing(damaged: Lineage) -> None:
-    before = bytes_of(damaged.root)
+@dataclass(frozen=True)
+class Again:
+    """Two days that are computed, and one that is rehearsed, for the second time."""
 
-    market = materialized(damaged.run("market_day", "2024-07-09", LAST_DAY))
-    desk = materialized(damaged.run("rehearse_session", LAST_DAY))
+    before: dict[str, bytes]
+    after: dict[str, bytes]
+    market: dg.ExecuteInProcessResult
+    desk: dg.ExecuteInProcessResult
 
-    assert bytes_of(damaged.root) == before
+
+@pytest.fixture(scope="module")
+def again(pristine: Lineage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Again]:
+    with closing(pristine.copied_to(tmp_path_factory.mktemp("again") / "home")) as lineage:
+        before = bytes_of(lineage.root)
+        market = lineage.run("market_day", "2024-07-09", LAST_DAY)
+        desk = lineage.run("rehearse_session", LAST_DAY)
+        yield Again(before, bytes_of(lineage.root), market, desk)
+
+
+def test_running_again_changes_nothing(again: Again) -> None:
+    market, desk = materialized(again.market), materialized(again.desk)
+
+    assert again.after == again.before
     changed = [
         told["partitions_changed"] for told in market.values() if "partitions_changed" in told
     ]
@@ -68,8 +88,8 @@ def test_each_session_of_a_run_states_its_own_numbers(pristine: Lineage) -> None
     ] == closes
 
 
-def test_a_rehearsal_tells_its_story_pictures_first(damaged: Lineage) -> None:
-    told = materialized(damaged.run("rehearse_session", LAST_DAY))
+def test_a_rehearsal_tells_its_story_pictures_first(again: Again) -> None:
+    told = materialized(again.desk)
 
     session = told[f"trading_session {LAST_DAY}"]
     assert list(session)[:2] == ["session", "why_not"]
@@ -79,18 +99,6 @@ def test_a_rehearsal_tells_its_story_pictures_first(damaged: Lineage) -> None:
     assert sum(each["bars"] for each in session["reasons"]) + session["entries"] == 390
     assert told[f"decisions {LAST_DAY}"]["dagster/row_count"] == 390
     assert told[f"decisions {LAST_DAY}"]["entered"] == session["entries"] > 0
-
-
-def test_the_account_of_a_rehearsal_is_part_of_its_configuration(damaged: Lineage) -> None:
-    config = {"ops": {"play_session": {"config": {"equity_usd": 2_500.0}}}}
-
-    result = damaged.run("rehearse_session", LAST_DAY, config=config)
-
-    assert result.success
-    (account, *_) = damaged.wiring.session_journals.events(
-        date.fromisoformat(LAST_DAY), Kind.ACCOUNT
-    )
-    assert '"equity_usd":"2500.0' in account.payload
 
 
 def test_doubtful_data_stops_everything_that_would_build_on_it(
@@ -134,7 +142,6 @@ def test_half_a_session_stops_everything_that_would_build_on_it(
 
 
 def test_a_broken_session_is_not_published(damaged: Lineage) -> None:
-    assert damaged.run("rehearse_session", LAST_DAY).success
     published = damaged.wiring.home.published.stat().st_ino
     damaged.damage("bars", LAST_DAY, lambda rows: rows.with_columns(volume=pl.col("volume") + 1))
 
@@ -155,45 +162,70 @@ print(connection.execute("select count(*) from decisions").fetchone()[0], flush=
 """
 
 
-def test_a_reader_that_holds_the_published_copy_never_blocks_the_next_write(
-    damaged: Lineage,
-) -> None:
-    published = str(damaged.wiring.home.published)
-    with subprocess.Popen(
-        [sys.executable, "-c", READER, published],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as reader:
+@dataclass(frozen=True)
+class Read:
+    """A half day rehearsed by an account of one's own while another process read the copy."""
+
+    home: Lineage
+    result: dg.ExecuteInProcessResult
+    seen: tuple[str, str]
+
+
+@pytest.fixture(scope="module")
+def read(pristine: Lineage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Read]:
+    home = tmp_path_factory.mktemp("read") / "home"
+    config = {"ops": {"play_session": {"config": {"equity_usd": 2_500.0}}}}
+    with (
+        closing(pristine.copied_to(home)) as lineage,
+        subprocess.Popen(
+            [sys.executable, "-c", READER, str(lineage.wiring.home.published)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as reader,
+    ):
         assert reader.stdin is not None
         assert reader.stdout is not None
         first_seen = reader.stdout.readline()
-
-        result = damaged.run("rehearse_session", "2024-07-09")
+        result = lineage.run("rehearse_session", HALF_DAY, config=config)
         answer, _ = reader.communicate("go on\n", timeout=30)
+        yield Read(lineage, result, (first_seen.strip(), answer.strip()))
 
-    assert result.success
-    assert (first_seen.strip(), answer.strip()) == ("390", "390")
+
+def test_a_reader_that_holds_the_published_copy_never_blocks_the_next_write(read: Read) -> None:
     fresh_copy = subprocess.run(
-        [sys.executable, "-c", READER, published],
+        [sys.executable, "-c", READER, str(read.home.wiring.home.published)],
         input="\n",
         capture_output=True,
         text=True,
         check=True,
     )
-    assert fresh_copy.stdout.split() == ["780", "780"]
+
+    assert read.result.success
+    assert read.seen == ("390", "390")
+    assert fresh_copy.stdout.split() == ["600", "600"]
+
+
+def test_the_account_of_a_rehearsal_is_part_of_its_configuration(read: Read) -> None:
+    (account, *_) = read.home.wiring.session_journals.events(
+        date.fromisoformat(HALF_DAY), Kind.ACCOUNT
+    )
+
+    assert '"equity_usd":"2500.0' in account.payload
 
 
 def test_real_bars_go_through_every_stage(fresh: Fresh, real_bars_dir: Path) -> None:
     lineage = fresh("real", f"lean:{real_bars_dir}")
 
-    market = lineage.run("market_day", "2013-10-07", "2013-10-14")
+    market = lineage.run("market_day", "2013-10-10", "2013-10-14")
     session = lineage.run("rehearse_session", "2013-10-14")
 
     assert market.success
     assert made(market) == {"bars", "rejected_bars", *MARKET}
     told = materialized(market)
-    assert [told[f"bars 2013-10-{day:02}"]["dagster/row_count"] for day in (7, 10, 14)] == [390] * 3
+    assert [told[f"bars 2013-10-{day:02}"]["dagster/row_count"] for day in (10, 11, 14)] == [
+        390
+    ] * 3
     assert all(each.passed for each in market.get_asset_check_evaluations())
     assert session.success
     assert evaluations(session)["ledger_equals_cash"]

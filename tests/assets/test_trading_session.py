@@ -1,7 +1,7 @@
 """The session traded by Dagster through the real adapter, and what it leaves behind."""
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -36,27 +36,47 @@ class TradingDesk:
         )
 
 
-@pytest.fixture
-def home(pristine: Lineage, tmp_path: Path) -> Iterator[Lineage]:
-    """What is known before the half day: nothing was traded or rehearsed on it."""
-    with closing(pristine.copied_to(tmp_path / "home")) as lineage:
-        yield lineage
-
-
-@pytest.fixture
-def desk(home: Lineage, tmp_path: Path) -> Iterator[TradingDesk]:
-    bars = home.wiring.market.read("bars", "MES", DAY, DAY)
-    (tmp_path / "dagster").mkdir()
+@contextmanager
+def desk_on(home: Path, dagster: Path) -> Iterator[TradingDesk]:
+    """A desk before its half day, with a gateway that plays it."""
+    dagster.mkdir()
+    with closing(Lineage(home)) as lineage:
+        rules, bars = lineage.wiring.rules, lineage.wiring.market.read("bars", "MES", DAY, DAY)
     with (
-        running_gateway(bars, home.wiring.rules, GatewaySettings()) as gateway,
-        dg.DagsterInstance.local_temp(str(tmp_path / "dagster")) as instance,
+        running_gateway(bars, rules, GatewaySettings()) as gateway,
+        dg.DagsterInstance.local_temp(str(dagster)) as instance,
     ):
         environ = {
-            "CREDENCE_HOME": str(home.root),
+            "CREDENCE_HOME": str(home),
             "CREDENCE_MODE": "paper",
             "CREDENCE_IBKR_PORT": str(gateway.address.port),
         }
         yield TradingDesk(Wiring(settings=load_settings(environ)), instance)
+
+
+@pytest.fixture
+def desk(pristine: Lineage, tmp_path: Path) -> Iterator[TradingDesk]:
+    """Nothing was traded or rehearsed on the half day."""
+    pristine.copied_to(tmp_path / "home").close()
+    with desk_on(tmp_path / "home", tmp_path / "dagster") as desk:
+        yield desk
+
+
+@dataclass
+class Traded:
+    """A desk that has traded its half day, and what the run said."""
+
+    desk: TradingDesk
+    result: dg.ExecuteInProcessResult
+
+
+@pytest.fixture(scope="module")
+def traded(pristine: Lineage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traded]:
+    folder = tmp_path_factory.mktemp("traded")
+    pristine.copied_to(folder / "home").close()
+    with desk_on(folder / "home", folder / "dagster") as desk:
+        assert desk.run("preopen", HALF_DAY).success
+        yield Traded(desk, desk.run("trading_session", HALF_DAY))
 
 
 def error_of(result: dg.ExecuteInProcessResult) -> str:
@@ -73,14 +93,13 @@ def test_without_a_green_preopen_the_session_does_not_open(desk: TradingDesk) ->
 
 
 @pytest.mark.slow
-def test_a_session_traded_through_the_gateway_becomes_the_desks_tables(desk: TradingDesk) -> None:
-    assert desk.run("preopen", HALF_DAY).success
+def test_a_session_traded_through_the_gateway_becomes_the_desks_tables(traded: Traded) -> None:
+    desk = traded.desk
 
-    traded = desk.run("trading_session", HALF_DAY)
     tables = desk.run("nightly", HALF_DAY)
 
-    assert traded.success
-    told = materialized(traded)[f"trading_session {HALF_DAY}"]
+    assert traded.result.success
+    told = materialized(traded.result)[f"trading_session {HALF_DAY}"]
     assert (told["ending"], told["is_rehearsal"], told["bars_seen"]) == ("closed", False, 210)
     assert list(told)[:2] == ["session", "why_not"]
     assert told["journal"] == str(desk.wiring.journal)
@@ -92,7 +111,7 @@ def test_a_session_traded_through_the_gateway_becomes_the_desks_tables(desk: Tra
     assert (beat.run, beat.position) == (RunState.CLOSED, 0)
     lines = [
         record.event_log_entry.user_message
-        for record in desk.instance.get_records_for_run(traded.run_id).records
+        for record in desk.instance.get_records_for_run(traded.result.run_id).records
         if record.event_log_entry.dagster_event is None
     ]
     assert sum(" ET skip: " in line or " ET hold: " in line for line in lines) > 190
@@ -101,9 +120,8 @@ def test_a_session_traded_through_the_gateway_becomes_the_desks_tables(desk: Tra
 
 
 @pytest.mark.slow
-def test_a_rehearsal_of_a_traded_day_does_not_touch_what_was_traded(desk: TradingDesk) -> None:
-    assert desk.run("preopen", HALF_DAY).success
-    assert desk.run("trading_session", HALF_DAY).success
+def test_a_rehearsal_of_a_traded_day_does_not_touch_what_was_traded(traded: Traded) -> None:
+    desk = traded.desk
     head = [event.hash for event in desk.wiring.session_journals.events(DAY)]
 
     rehearsed = desk.run("rehearse_session", HALF_DAY)
