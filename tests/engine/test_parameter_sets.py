@@ -18,8 +18,8 @@ from engine.learning.parameter_sets import (
     value_of,
 )
 from engine.learning.sweep.counters import Carried, Counters, cents_of
-from engine.learning.sweep.lone_trade import Played, Terms
 from engine.learning.sweep.tape import TapeSession
+from engine.learning.sweep.terms import Played, Terms
 from engine.learning.variants import Variant, variants
 from engine.risk import (
     RiskState,

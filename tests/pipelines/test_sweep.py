@@ -21,9 +21,9 @@ from engine.errors import InputRefused
 from engine.execution_quality import Trouble
 from engine.learning.parameter_sets import ParameterSet, parameter_sets, rules_with
 from engine.learning.sweep.counters import Carried
-from engine.learning.sweep.lone_trade import Played, Terms
 from engine.learning.sweep.lone_trades import Key, LoneTrades
 from engine.learning.sweep.market import loosest
+from engine.learning.sweep.terms import Played, Terms
 from engine.learning.variants import Variant
 from engine.rules import Rules
 from engine.trade import TradeClosed

@@ -12,9 +12,10 @@ from typing import NamedTuple
 from engine.decision import decide
 from engine.learning.sweep.counters import Counters
 from engine.learning.sweep.entries import Candidates
-from engine.learning.sweep.lone_trade import Played, Terms, terms_of
+from engine.learning.sweep.lone_trade import Opening
 from engine.learning.sweep.lone_trades import LoneTrades
 from engine.learning.sweep.tape import TapeSession
+from engine.learning.sweep.terms import Played, Terms, terms_of
 from engine.market import Setup
 from engine.rules import Rules
 from engine.trade import TradeClosed
@@ -134,7 +135,12 @@ class Account:
         known = self._trades.known(key, terms)
         if known is not None:
             return known
-        return self._trades.play(key, self._setup(index, which), session, self._rules)
+        return self._trades.play(
+            key,
+            Opening(self._ids[which], self._candidates.side(index, which), stop, key[2]),
+            session,
+            self._rules,
+        )
 
     def _lost(self, played: Played) -> float:
         return sum(self._losses[trouble].amount for trouble, _ in played.troubles)

@@ -11,8 +11,8 @@ from typing import Final
 
 from engine.errors import InputRefused
 from engine.execution_quality import ExecutionQuality
-from engine.learning.sweep.lone_trade import Played
 from engine.learning.sweep.tape import TapeSession
+from engine.learning.sweep.terms import Played
 from engine.own_view import OwnFacts, OwnView, own_view
 from engine.risk import RiskState, smallest_worst_case_usd, tier_of
 from engine.rules import Rules

@@ -9,8 +9,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from math import inf
+from math import inf, nan
 from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from engine.broker import (
     BrokerReport,
@@ -25,8 +28,9 @@ from engine.desk.bars import decision_id_of
 from engine.exchange import Exchange, exchange_settings
 from engine.execution_quality import Trouble
 from engine.kill import KillSwitch
-from engine.learning.sweep.tape import Tape, TapeSession
-from engine.market import MarketRow, Setup
+from engine.learning.sweep.tape import Bars, Tape, TapeSession
+from engine.learning.sweep.terms import BELIEF, PROFIT, THESIS, TIME, Played, Span, terms_of
+from engine.market import MarketRow
 from engine.own_scores import template_of
 from engine.rules import Rules
 from engine.strategies.registry import template
@@ -44,8 +48,11 @@ from engine.trade import (
 )
 from engine.units import Side
 
+Flags = npt.NDArray[np.bool_]
+
 _BAR: Final = timedelta(minutes=1)
 _MINUTE: Final = timedelta(minutes=1)
+_MINUTE_US: Final = 60_000_000
 _MICROSECOND: Final = timedelta(microseconds=1)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _RUNNING: Final = KillSwitch()
@@ -53,69 +60,29 @@ _DEPOSIT_USD: Final = Decimal(1_000_000)
 """No trade's result depends on it; a set whose own money is nearly gone is not asked here."""
 
 
-class Terms(NamedTuple):
-    """The numbers of a set that manage an open trade of one template."""
+class Opening(NamedTuple):
+    """An entry to be played: what a template reads of its own candidate, and whose it is."""
 
-    thesis_min: float
-    belief_min: float
-    time_stop_minutes: float
-    profit_ticks: float
-
-
-class Played(NamedTuple):
-    """How a lone trade ended, and every `Terms` under which it ends so: above `low`, up to `high`.
-
-    `opened_us` is null for an entry that never filled. `free_from` is the row at whose close the
-    desk is idle again. `troubles` cost execution quality; with their minute of the session.
-    """
-
-    closed: TradeClosed
-    opened_us: int | None
-    net_cents: int
-    free_from: int
-    troubles: tuple[tuple[Trouble, int], ...]
-    low: Terms
-    high: Terms
-
-    def holds(self, terms: Terms) -> bool:
-        """Whether the trade is the same under these terms."""
-        low, high = self.low, self.high
-        return (
-            low[0] < terms[0] <= high[0]
-            and low[1] < terms[1] <= high[1]
-            and low[2] < terms[2] <= high[2]
-            and low[3] < terms[3] <= high[3]
-        )
-
-
-def terms_of(template_id: str, stop_ticks: int, rules: Rules) -> Terms:
-    """What the rules say of an open trade of this template with this stop."""
-    block = template_of(template_id, rules)
-    return Terms(
-        rules.strategies.thesis_belief_min,
-        block.belief_min,
-        block.time_stop_minutes,
-        rules.trade.profit_protection_r * stop_ticks,
-    )
+    template: str
+    side: int
+    stop_ticks: int
+    target_ticks: int
 
 
 def play_alone(
-    setup: Setup, place: int, tape: Tape, session: TapeSession, rules: Rules
+    opening: Opening, place: int, tape: Tape, session: TapeSession, rules: Rules
 ) -> Played | None:
-    """The trade of a setup entered at the close of a row.
+    """The trade of an entry at the close of a row.
 
     Null where it cannot be told by itself: it is not over with the session's bars, an order is
     refused, or the desk is killed meanwhile. Such a set has to be replayed.
     """
-    row = tape.row(place)
-    lone = _Lone(row, setup, session, rules)
-    for next_place in range(place + 1, session.end):
-        if next_place >= session.killed_from:
-            return None
-        row = tape.row(next_place)
-        lone.live_through(row)
+    lone = _Lone(opening, tape.row(place), tape, session, rules)
+    until = min(session.end, session.killed_from)
+    while (place := lone.pass_quiet_bars(place + 1, until)) < until:
+        lone.live_through(tape.row(place))
         if lone.closed is not None:
-            return lone.played(lone.closed, next_place)
+            return lone.played(lone.closed, place)
         if lone.is_lost:
             return None
     return None
@@ -124,12 +91,16 @@ def play_alone(
 class _Lone:
     """The trade in the making."""
 
-    def __init__(self, row: MarketRow, setup: Setup, session: TapeSession, rules: Rules) -> None:
+    def __init__(
+        self, opening: Opening, row: MarketRow, tape: Tape, session: TapeSession, rules: Rules
+    ) -> None:
         self.rules = rules
+        self.tape = tape
         self.session = session
-        self.plan = _plan(row, setup, rules)
-        self.constraint = template_of(setup.template, rules).constraint
-        self.terms = terms_of(setup.template, setup.stop_ticks, rules)
+        self.plan = _plan(row, opening, rules)
+        self.constraint = template_of(opening.template, rules).constraint
+        self.terms = terms_of(opening.template, opening.stop_ticks, rules)
+        self.span = Span()
         self.trade = Trade(
             plan=self.plan, state=TradeState.PENDING, stop_price_ticks=self.plan.stop_price_ticks
         )
@@ -146,21 +117,79 @@ class _Lone:
         self.closed: TradeClosed | None = None
         self.is_lost = False
         self.troubles: list[tuple[Trouble, int]] = []
-        self._low = [-inf, -inf, -inf, -inf]
-        self._high = [inf, inf, inf, inf]
         self._hear(self.exchange.submit(command, row.closes_at))
 
     def played(self, closed: TradeClosed, free_from: int) -> Played:
         opened_at = closed.opened_at
         return Played(
             closed,
-            None if opened_at is None else (opened_at - _EPOCH) // _MICROSECOND,
+            None if opened_at is None else _us(opened_at),
             int(closed.net_usd * 100),
             free_from,
             tuple(self.troubles),
-            Terms(*self._low),
-            Terms(*self._high),
+            *self.span.bounds,
         )
+
+    def pass_quiet_bars(self, place: int, until: int) -> int:
+        """The first row from `place` on, or `until`, that may do or ask anything.
+
+        On the rows before it no order is touched and every question of `manage` has its no.
+        """
+        trade, entry = self.trade, self.trade.entry
+        if entry is None or trade.state is not TradeState.OPEN:
+            return place
+        bars = self.tape.bars(place, until, self.constraint, self.plan.side)
+        profit = trade.plan.side * (bars.close_ticks - entry.price_ticks)
+        may_protect = self._may_protect(entry)
+        loud = self._touched(bars) | self._asked(bars, entry)
+        if may_protect:
+            loud |= profit >= self.terms.profit_ticks
+        quiet = int(loud.argmax()) if loud.any() else loud.size
+        if not quiet:
+            return place
+        self.span.up_to(THESIS, float(bars.held[:quiet].min()))
+        self.span.above(BELIEF, float(np.fmax.reduce(bars.other[:quiet], initial=-inf)))
+        self.span.above(TIME, (int(bars.closes_us[quiet - 1]) - _us(entry.at)) / _MINUTE_US)
+        if may_protect:
+            self.span.above(PROFIT, int(profit[:quiet].max()))
+        best, worst = bars.high_ticks[:quiet].max(), bars.low_ticks[:quiet].min()
+        gained = sorted((trade.gained_ticks(int(best)), trade.gained_ticks(int(worst))))
+        self.trade = replace(
+            trade,
+            mae_ticks=min(trade.mae_ticks, gained[0]),
+            mfe_ticks=max(trade.mfe_ticks, gained[1]),
+            path_ticks=(*trade.path_ticks, *profit[:quiet].tolist()),
+        )
+        if quiet == loud.size and place + quiet < until:
+            return self.pass_quiet_bars(place + quiet, until)
+        return place + quiet
+
+    def _touched(self, bars: Bars) -> Flags:
+        """Where the stop or the target could be filled."""
+        stop_ticks, target_ticks = self.trade.stop_price_ticks, self.plan.target_price_ticks
+        if self.plan.side is Side.LONG:
+            return (bars.low_ticks <= stop_ticks) | (bars.high_ticks >= target_ticks)
+        return (bars.high_ticks >= stop_ticks) | (bars.low_ticks <= target_ticks)
+
+    def _asked(self, bars: Bars, entry: Filled) -> Flags:
+        """Where a question of `manage` but that for profit may have its yes; null is a yes."""
+        rules, terms = self.rules, self.terms
+        is_over = bars.closes_us - _us(entry.at) >= terms.time_stop_minutes * _MINUTE_US
+        volatile_ticks = rules.trade.volatility_atr_multiple * self.plan.entry_atr_14_ticks
+        return (
+            (bars.minutes_to_close <= rules.session.flatten_minutes_before_end)
+            | ~(bars.dvs >= rules.constitution.dvs_hold_min)
+            | ~(bars.held >= terms.thesis_min)
+            | (bars.other >= terms.belief_min)
+            | (bars.atr_14_ticks >= volatile_ticks)
+            | is_over
+        )
+
+    def _may_protect(self, entry: Filled) -> bool:
+        """Whether profit could still move the stop; once it is there nothing comes of asking."""
+        side = self.plan.side
+        protected_ticks = entry.price_ticks - side * int(-self.plan.friction_ticks // 1)
+        return side * (protected_ticks - self.trade.stop_price_ticks) > 0
 
     def live_through(self, row: MarketRow) -> None:
         """One closed bar: what it did at the exchange, and what it asks of the trade."""
@@ -204,36 +233,29 @@ class _Lone:
         held = row.effective_belief(self.constraint, self.plan.side)
         other = row.effective_belief(self.constraint, self.plan.side.opposite)
         if kind is ExitKind.THESIS:
-            self._above(0, -inf if held is None else held)
+            self.span.above(THESIS, -inf if held is None else held)
             return
-        self._up_to(0, inf if held is None else held)
+        self.span.up_to(THESIS, inf if held is None else held)
         if kind is ExitKind.OPPOSITE_BELIEF:
-            self._up_to(1, inf if other is None else other)
+            self.span.up_to(BELIEF, inf if other is None else other)
             return
-        self._above(1, -inf if other is None else other)
+        self.span.above(BELIEF, -inf if other is None else other)
         minutes = (row.closes_at - entry.at) / _MINUTE
         if kind is ExitKind.TIME_STOP:
-            self._up_to(2, minutes)
+            self.span.up_to(TIME, minutes)
             return
-        self._above(2, minutes)
+        self.span.above(TIME, minutes)
         self._narrow_profit(row, entry)
 
     def _narrow_profit(self, row: MarketRow, entry: Filled) -> None:
-        """Whether profit asks for the stop; once the stop is there, nothing comes of asking."""
-        side, profit = self.plan.side, self.plan.side * (row.close_ticks - entry.price_ticks)
-        protected_ticks = entry.price_ticks - side * int(-self.plan.friction_ticks // 1)
-        if side * (protected_ticks - self.trade.stop_price_ticks) <= 0:
+        """Whether profit asks for the stop."""
+        if not self._may_protect(entry):
             return
+        profit = self.plan.side * (row.close_ticks - entry.price_ticks)
         if profit < self.terms.profit_ticks:
-            self._above(3, profit)
+            self.span.above(PROFIT, profit)
         else:
-            self._up_to(3, profit)
-
-    def _above(self, which: int, value: float) -> None:
-        self._low[which] = max(self._low[which], value)
-
-    def _up_to(self, which: int, value: float) -> None:
-        self._high[which] = min(self._high[which], value)
+            self.span.up_to(PROFIT, profit)
 
     def _hear(self, reports: Iterable[BrokerReport]) -> None:
         for report in reports:
@@ -305,7 +327,11 @@ class _Lone:
         )
 
 
-def _plan(row: MarketRow, setup: Setup, rules: Rules) -> TradePlan:
+def _us(at: datetime) -> int:
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def _plan(row: MarketRow, setup: Opening, rules: Rules) -> TradePlan:
     """The plan as the desk makes it; `manage` and the exchange read nothing of the scores."""
     entry = template(setup.template, rules).plan_entry(row, setup, rules)
     return TradePlan(
@@ -328,10 +354,10 @@ def _plan(row: MarketRow, setup: Setup, rules: Rules) -> TradePlan:
         regime=row.regime,
         phase=row.phase,
         dvs=row.dvs,
-        belief=setup.belief,
-        instability=setup.instability,
-        p_win=setup.p_win,
-        edge=setup.edge,
-        euc=setup.euc,
-        theta=setup.theta,
+        belief=nan,
+        instability=nan,
+        p_win=nan,
+        edge=nan,
+        euc=nan,
+        theta=nan,
     )

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from engine.learning.sweep.lone_trade import Played, Terms, play_alone
+from engine.learning.sweep.lone_trade import Opening, play_alone
 from engine.learning.sweep.tape import Tape, TapeSession
-from engine.market import Setup
+from engine.learning.sweep.terms import Played, Terms
 from engine.risk import worst_case_usd
 from engine.rules import Rules
 
@@ -36,10 +36,10 @@ class LoneTrades:
                 return each
         return None
 
-    def play(self, key: Key, setup: Setup, session: TapeSession, rules: Rules) -> Played | None:
+    def play(self, key: Key, opening: Opening, session: TapeSession, rules: Rules) -> Played | None:
         """Play a trade and keep it; null as `play_alone`."""
         self.played += 1
-        fresh = play_alone(setup, key[0], self.tape, session, rules)
+        fresh = play_alone(opening, key[0], self.tape, session, rules)
         if fresh is None:
             return None
         if self._count >= KNOWN_MAX:

@@ -7,13 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, partial
-from typing import Final
+from math import nan
+from typing import Any, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
+from engine.beliefs import SIDE_NAMES
 from engine.ladder import PASSED
 from engine.market import ROW_SOURCES, MarketRow
+from engine.units import Side
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
@@ -25,7 +29,31 @@ _BLANK: Final[Mapping[str, object]] = {
 }
 """What a row says of its own candidates: the sweep fills them in for each set."""
 
+BARS_AT_ONCE: Final = 64
+"""As far as a lone trade looks ahead at once; few last longer."""
+
+Numbers = npt.NDArray[Any]
 Reader = Callable[[int], object]
+
+
+class Bars(NamedTuple):
+    """What an open trade is asked about on some bars in a row; unknown is NaN.
+
+    `held` and `other` are the effective beliefs of its own side and of the other one.
+    """
+
+    closes_us: Numbers
+    high_ticks: Numbers
+    low_ticks: Numbers
+    close_ticks: Numbers
+    dvs: Numbers
+    minutes_to_close: Numbers
+    atr_14_ticks: Numbers
+    held: Numbers
+    other: Numbers
+
+
+_OF_ALL: Final = ("high_ticks", "low_ticks", "close_ticks", "dvs", "minutes_to_close")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +88,12 @@ class Tape:
 
     def __init__(self, frame: pl.DataFrame) -> None:
         self.closes_us = frame["closes_at"].to_physical().to_numpy()
+        self._of_all = [
+            self.closes_us,
+            *(_numbers(frame[name]) for name in (*_OF_ALL, "atr_14_ticks")),
+        ]
+        self._beliefs: dict[tuple[str, Side], Numbers] = {}
+        self._frame = frame
         sources = {**ROW_SOURCES, "closes_at": "closes_at", "phase": "session_phase"}
         self._readers: list[Reader] = [
             partial(_blank, _BLANK[name])
@@ -71,6 +105,19 @@ class Tape:
     def row(self, place: int) -> MarketRow:
         """The bar as the desk reads it, without setups; raises `IndexError` beyond the tape."""
         return MarketRow._make([read(place) for read in self._readers])
+
+    def bars(self, place: int, until: int, constraint: str, side: Side) -> Bars:
+        """The bars from `place` on, at most so many at once and none from `until` on."""
+        some = slice(place, min(until, place + BARS_AT_ONCE))
+        held, other = (self._belief(constraint, each) for each in (side, side.opposite))
+        return Bars._make([*(column[some] for column in self._of_all), held[some], other[some]])
+
+    def _belief(self, constraint: str, side: Side) -> Numbers:
+        found = self._beliefs.get((constraint, side))
+        if found is None:
+            column = self._frame[f"{constraint.lower()}_{SIDE_NAMES[side]}_effective"]
+            found = self._beliefs[constraint, side] = _numbers(column)
+        return found
 
 
 def sessions_of(
@@ -108,6 +155,11 @@ def sessions_of(
         )
         minutes_before += session_minutes[day]
     return found
+
+
+def _numbers(column: pl.Series) -> Numbers:
+    """A column as it lies in memory; a copy with NaN where some of it is unknown."""
+    return column.to_numpy() if not column.null_count() else column.fill_null(nan).to_numpy()
 
 
 def _blank(value: object, _place: int) -> object:
