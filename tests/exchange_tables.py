@@ -12,7 +12,7 @@ from engine.broker import (
     PlaceBracket,
     ReplaceStop,
 )
-from engine.exchange import ExchangeSettings, PriceBar
+from engine.exchange import Exchange, ExchangeSettings, PriceBar
 from engine.instrument import Fees, Instrument
 from engine.units import DecisionId, OrderRef, Side
 
@@ -150,3 +150,10 @@ def story(reports: list[BrokerReport]) -> list[str]:
 
 def fills(reports: list[BrokerReport]) -> list[str]:
     return [line for line in story(reports) if "@" in line]
+
+
+def entered(exchange: Exchange, *, quantity: int = 1) -> Exchange:
+    """Long from 100 with a stop at 94 and a target at 108, filled at the open of bar 1."""
+    exchange.submit(bracket(100, 94, 108, quantity=quantity), instant(1))
+    assert fills(exchange.on_bar(bar(1, 100, 102, 99, 101))) == [f"{ENTRY} +{quantity}@100"]
+    return exchange

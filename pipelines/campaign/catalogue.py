@@ -53,7 +53,7 @@ MUTATIONS: Final = (
         "engine/supervisor.py",
         "number = len(orders.of(decision_id, leg)) + 1",
         "number = 1",
-        "tests/engine/test_desk.py",
+        "tests/engine/test_desk_trades.py",
     ),
     _bug(
         "send the bracket again with every answer",
@@ -143,7 +143,7 @@ MUTATIONS: Final = (
         "engine/own_view.py",
         "return min(law.stop_ticks_max, tier.stop_ticks_max, affordable)",
         "return law.stop_ticks_max",
-        "tests/engine/test_decision.py",
+        "tests/engine/test_decision_ladder.py",
     ),
     _bug(
         "trade two contracts",
@@ -237,7 +237,7 @@ MUTATIONS: Final = (
         "engine/desk/trades.py",
         "    if cause is None or kill.state is KillState.KILLED",
         "    if cause is KillCause.DAILY_LOSS or cause is None or kill.state is KillState.KILLED",
-        "tests/engine/test_desk.py",
+        "tests/engine/test_desk_kills.py",
     ),
     _bug(
         "never let the execution quality fall",
@@ -272,7 +272,7 @@ MUTATIONS: Final = (
         "engine/desk/apply.py",
         "    return state.unprotected_since or at",
         "    return None",
-        "tests/engine/test_desk.py",
+        "tests/engine/test_desk_protection.py",
     ),
     _bug(
         "hold past the flatten time",
@@ -334,7 +334,7 @@ MUTATIONS: Final = (
         "engine/desk/care.py",
         "timedelta(seconds=law.reconcile_flat_seconds)",
         "timedelta(days=law.reconcile_flat_seconds)",
-        "tests/engine/test_desk.py",
+        "tests/engine/test_desk_protection.py",
     ),
     _bug(
         "carry yesterday's result into today",

@@ -16,6 +16,8 @@ TODAY = date(2026, 3, 3)
 NOW = datetime(2026, 3, 3, 15, 42, tzinfo=UTC)
 CLEAR_RISK = RiskState().new_session(TODAY)
 BELIEF_STEP = STEP[Reason.BELIEF_TOO_LOW]
+SCORE = Reason.EDGE_SCORE_BELOW_THETA
+FIRST_TEMPLATE_STEP = STEP[Reason.TEMPLATE_NOT_ALLOWED_BY_TIER]
 
 GOOD_SETUP = Setup(
     template="K1",
@@ -97,3 +99,20 @@ def own(**changes: Any) -> OwnView:
 
 def entered(minutes_ago: int, risk: RiskState = CLEAR_RISK) -> RiskState:
     return risk.entered(NOW - timedelta(minutes=minutes_ago))
+
+
+def market_reason(found: Setup, bar: MarketRow) -> str | None:
+    """The first no of a setup by the specification; the market's columns say the same."""
+    assert bar.f5 is not None
+    assert bar.f6 is not None
+    assert bar.friction_ticks is not None
+    block = next(b for b in RULES.strategies.templates if b.id == found.template)
+    noes = {
+        Reason.STOP_EXCEEDS_RISK_BUDGET: found.stop_ticks > 12,
+        Reason.BELIEF_TOO_LOW: bar.f6 < RULES.strategies.tradability_belief_min,
+        Reason.STABILITY_NOT_MET: found.instability > block.instability_max,
+        Reason.NOISE_VETO: bar.f5 >= RULES.strategies.noise_veto_belief,
+        Reason.FRICTION_TOO_HIGH: bar.friction_ticks / found.target_ticks > 0.30,
+        Reason.EDGE_SCORE_BELOW_THETA: found.euc < found.theta,
+    }
+    return next((reason.value for reason, is_no in noes.items() if is_no), None)

@@ -4,20 +4,13 @@ import json
 from decimal import Decimal
 
 import pytest
-from desk_stage import PRICE, RULES, Stage, at, fill, row, setup, snapshot, told
+from desk_stage import PRICE, RULES, at, fill, row, setup, snapshot, told
 
 from engine.broker import CommissionReported, OrderEvent
 from engine.desk import OperatorCommanded, OperatorVerb
 from engine.units import Side
 
 FEE_USD = RULES.instrument.fees.per_side_usd
-
-
-@pytest.fixture
-def stage() -> Stage:
-    stage = Stage()
-    stage.open_session()
-    return stage
 
 
 def test_flattening_what_another_hand_bought_counts_in_the_limits(stage):

@@ -1,0 +1,214 @@
+"""The step on limits, levers and whatever must end the trading."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+from desk_cases import connection, decisions, flattenings, kill_cause, kinds_of, person
+from desk_stage import PRICE, account, at, fill, opened, row, setup, snapshot, told
+
+from engine.broker import ConnectionState, OrderEvent, PositionReported, QueryBroker
+from engine.desk import LoopFailed, OperatorVerb, SessionClosed
+from engine.kill import KillCause, KillState
+from engine.units import OrderRef, Side
+
+# ── Limits and levers ───────────────────────────────────────────────────────────────────────────
+
+
+def test_a_realised_loss_at_the_limit_halts_until_its_period_is_over(stage):
+    stage.state = stage.state._replace(risk=replace(stage.state.risk, net_usd_today=Decimal(-20)))
+    bracket = stage.hold(40, stop_ticks=6)
+    stage.tell(fill(bracket.stop_ref, Side.SHORT, bracket.stop_ticks - 3, 44.5, name="x.2.01"))
+    halted = stage.state.kill
+    stage.tell(row(45))
+
+    tomorrow = at(1440)
+    stage.tell(
+        opened(at=tomorrow, session_date=tomorrow.date(), opens_at=tomorrow, closes_at=at(1830))
+    )
+
+    assert (halted.state, halted.cause) == (KillState.HALTED, KillCause.DAILY_LOSS)
+    assert decisions(stage)[-1] == ("SKIP", "HALTED")
+    assert stage.state.kill.is_running
+
+
+def test_a_person_halts_and_resumes_with_a_reason(stage):
+    stage.tell(person(OperatorVerb.HALT, 30), row(40, PRICE, setup()))
+    refused = stage.tell(person(OperatorVerb.RESUME, 41, " "))
+    stage.tell(person(OperatorVerb.RESUME, 42), row(43, PRICE, setup()))
+
+    assert refused == []
+    assert [fact.verb for fact in stage.facts("OperatorRefused")] == [OperatorVerb.RESUME]
+    assert decisions(stage) == [("SKIP", "HALTED"), ("ENTER", None)]
+
+
+def test_a_halted_desk_manages_its_trade_to_the_end(stage):
+    stage.hold()
+    stage.tell(person(OperatorVerb.HALT, 42), row(42))
+
+    stage.tell(row(45, f1_long=0.2))
+
+    assert decisions(stage)[-2:] == [("HOLD", "open"), ("EXIT", "thesis")]
+
+
+def test_a_killed_desk_stays_down_until_flat_is_verified_and_a_person_resumes(stage):
+    bracket = stage.hold()
+
+    asked = stage.tell(person(OperatorVerb.KILL, 45))
+    too_early = stage.tell(person(OperatorVerb.RESUME, 45.01))
+    flatten = asked[0]
+    stage.tell(
+        told(bracket.stop_ref, OrderEvent.CANCELLED, 45.1),
+        told(bracket.target_ref, OrderEvent.CANCELLED, 45.1),
+        fill(flatten.ref, Side.SHORT, PRICE, 45.1, name="x.2.01"),
+    )
+    verified_before = stage.state.kill.is_flat_verified
+    stage.wake()
+    stage.tell(snapshot(45.2, executions=stage.state.ledger.executions))
+    stage.tell(row(46, PRICE, setup()))
+    stage.tell(person(OperatorVerb.RESUME, 47.1))
+
+    assert too_early == []
+    assert not verified_before
+    assert decisions(stage)[-1] == ("SKIP", "KILL_SWITCH_ACTIVE")
+    assert stage.state.kill.is_running
+
+
+def test_a_killed_desk_that_is_not_seen_flat_flattens_and_alerts_again_and_again(stage):
+    stage.hold()
+    stage.tell(person(OperatorVerb.KILL, 45))
+
+    asked = []
+    for minute in (45.2, 45.4, 45.6):
+        asked += stage.tick(minute)
+        asked += stage.tell(snapshot(minute + 0.05, position=1))
+
+    assert len(set(flattenings(asked))) == len(flattenings(asked)) == 3
+    assert len(stage.facts("AlertRaised")) == 3
+
+
+def test_a_killed_desk_that_gets_no_answer_asks_and_alerts_and_sends_no_second_flattening(stage):
+    stage.hold()
+    first = stage.tell(person(OperatorVerb.KILL, 45))
+
+    asked = [command for minute in (45.2, 45.4, 45.6) for command in stage.tick(minute)]
+
+    assert len(flattenings(first)) == 1
+    assert flattenings(asked) == []
+    assert kinds_of(asked).count("QueryBroker") == 3
+    assert len(stage.facts("AlertRaised")) == 3
+
+
+# ── Kill triggers ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_margin_call_kills(stage):
+    stage.tell(account("5000", "-1", 30))
+
+    assert kill_cause(stage) is KillCause.MARGIN_CALL
+
+
+def test_data_too_bad_kills_even_a_flat_desk(stage):
+    stage.tell(row(40, dvs=0.29))
+
+    assert kill_cause(stage) is KillCause.DATA_QUALITY
+    assert decisions(stage) == [("SKIP", "KILL_SWITCH_ACTIVE")]
+
+
+def test_execution_too_bad_kills(stage):
+    for n in range(3):
+        stage.tell(
+            connection(ConnectionState.DOWN, 30 + n), connection(ConnectionState.UP, 30.5 + n)
+        )
+    stage.tell(snapshot(33), row(33))
+
+    assert kill_cause(stage) is KillCause.EXECUTION_QUALITY
+
+
+def test_an_exception_in_the_loop_kills(stage):
+    stage.tell(LoopFailed(at=at(30), text="KeyError: 'close'"))
+
+    assert kill_cause(stage) is KillCause.UNHANDLED_EXCEPTION
+
+
+def test_a_connection_lost_with_a_position_open_kills_after_its_policy_and_flattens_when_back(
+    stage,
+):
+    stage.hold()
+    stage.tell(connection(ConnectionState.DOWN, 45))
+    before = (kill_cause(stage), stage.tick(46))
+
+    down = stage.tick(46.1)
+    back = stage.tell(connection(ConnectionState.UP, 47))
+
+    assert before[0] is None
+    assert "FlattenPosition" not in kinds_of(before[1] + down)
+    assert kill_cause(stage) is KillCause.CONNECTION_LOST
+    assert "FlattenPosition" in kinds_of(back)
+
+
+def test_a_lost_connection_does_not_kill_a_flat_desk(stage):
+    stage.tell(connection(ConnectionState.DOWN, 45))
+    stage.tick(60)
+
+    assert kill_cause(stage) is None
+
+
+def test_an_order_that_stays_unknown_kills(stage):
+    bracket = stage.enter()
+    stage.tell(told(bracket.entry_ref, OrderEvent.LOST_TRACK, 41.2))
+    asked = stage.commands[-1]
+
+    stage.tick(41.7)
+    before = kill_cause(stage)
+    stage.tick(41.8)
+
+    assert asked == QueryBroker(cause="an order is lost")
+    assert before is None
+    assert kill_cause(stage) is KillCause.UNKNOWN_ORDER
+
+
+def test_a_position_nobody_opened_kills_and_is_flattened(stage):
+    held = PositionReported(at=at(30), symbol="MES", quantity=1)
+    first = stage.tell(held)
+    second = stage.tell(snapshot(30.01, position=1))
+    third = stage.tell(snapshot(30.02, position=1))
+
+    assert first == [QueryBroker(cause="the position differs")]
+    assert second == [QueryBroker(cause="the position differs")]
+    assert kill_cause(stage) is KillCause.UNEXPECTED_POSITION
+    assert stage.state.position == 1
+    assert "FlattenPosition" in kinds_of(third)
+
+
+def test_an_execution_of_another_hand_kills(stage):
+    stage.tell(fill(OrderRef(""), Side.LONG, PRICE, 30))
+
+    assert kill_cause(stage) is KillCause.UNEXPECTED_POSITION
+
+
+def test_two_contracts_are_a_breach_of_the_constitution(stage):
+    bracket = stage.hold()
+
+    stage.tell(fill(bracket.entry_ref, Side.LONG, PRICE, 42, name="x.9.01"))
+
+    assert kill_cause(stage) is KillCause.CONSTITUTION_BREACH
+
+
+def test_stop_and_target_both_filled_kill(stage):
+    bracket = stage.hold()
+
+    stage.tell(
+        fill(bracket.stop_ref, Side.SHORT, PRICE - 7, 44, name="x.2.01"),
+        fill(bracket.target_ref, Side.SHORT, PRICE + 13, 44, name="x.3.01"),
+    )
+
+    assert stage.state.position == -1
+    assert kill_cause(stage) is KillCause.UNEXPECTED_POSITION
+
+
+def test_a_session_that_ends_with_a_position_is_a_breach(stage):
+    stage.hold()
+
+    stage.tell(SessionClosed(at=at(395), position=1, equity_usd=Decimal(5000)))
+
+    assert kill_cause(stage) is KillCause.CONSTITUTION_BREACH
