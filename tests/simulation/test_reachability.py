@@ -31,7 +31,7 @@ WALKED = {"recording": Recording.TRADES, "jumps": False}
 TEMPLATES = {template.id for template in RULES.strategies.templates}
 
 OUT_OF_THE_MARKETS_REACH = {ExitKind.OPPOSITE_BELIEF.value}
-"""A constraint believed on both sides at once: the thesis fails first. `test_desk_trades` reaches it."""
+"""One constraint, believed on both sides: the thesis fails first. `test_desk_trades` reaches it."""
 
 
 class Reached(NamedTuple):
