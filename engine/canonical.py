@@ -4,7 +4,7 @@ A record is an object of its fields in the order of its class, led by the class'
 ISO 8601, money is text, enums are their values, floats keep every bit.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -36,6 +36,7 @@ def to_json(record: object, *, without: str = "") -> str:
         raise
 
 
+_NOTHING: Final[Mapping[str, object]] = {}
 _OPTIONS: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_NON_STR_KEYS
 
 
@@ -68,6 +69,7 @@ class Reader:
 
     def __init__(self, *classes: type) -> None:
         self._classes = {known.__name__: known for known in _with_inner(classes)}
+        self._makers: dict[type, Mapping[str, _Maker | None]] = {}
 
     def from_json(self, text: str, **given: object) -> Any:
         """The record a text describes; `given` are the fields that were left out of it.
@@ -77,7 +79,7 @@ class Reader:
         """
         return self._record(orjson.loads(text), given)
 
-    def _record(self, plain: dict[str, Any], given: Mapping[str, object]) -> Any:
+    def _record(self, plain: dict[str, Any], given: Mapping[str, object] = _NOTHING) -> Any:
         name = plain.pop(TYPE, None)
         known = self._classes.get(name)
         if known is None:
@@ -85,44 +87,69 @@ class Reader:
                 f"expected a record of {sorted(self._classes)}, got {name!r}; "
                 "the journal was written by another version: read it with that one"
             )
-        hints = _hints(known)
-        if not _required(known) <= {*plain, *given} <= hints.keys():
-            raise JournalError(
-                f"{name}: expected the fields {sorted(hints)}, got {sorted({*plain, *given})}; "
-                "the journal was written by another version: read it with that one"
-            )
-        own = {key: self._revived(hints[key], value) for key, value in plain.items()}
-        return known(**own, **given)
+        makers = self._makers.get(known) or self._makers_of(known)
+        told = {*plain, *given} if given else plain.keys()
+        if len(told) != len(makers) or not told <= makers.keys():
+            _refuse_other_fields(known, told)
+        own = dict(given)
+        for key, value in plain.items():
+            make = makers[key]
+            own[key] = value if make is None or value is None else make(value)
+        return known(**own)
 
-    def _revived(self, hint: Any, plain: Any) -> Any:
-        if plain is None:
-            return None
-        if isinstance(plain, dict) and TYPE in plain:
-            return self._record(plain, {})
-        inner, made = _form(hint)
-        if made is None:
-            return plain
-        if made is tuple:
-            return tuple([self._revived(inner[0], item) for item in plain])
-        if made is dict:
-            return {
-                self._revived(inner[0], k): self._revived(inner[1], v) for k, v in plain.items()
-            }
-        return made(plain)
+    def _makers_of(self, known: type) -> Mapping[str, "_Maker | None"]:
+        """How each field of a class is made of its plain value, found once."""
+        makers = {name: self._maker(hint) for name, hint in _hints(known).items()}
+        self._makers[known] = makers
+        return makers
+
+    def _maker(self, hint: Any) -> "_Maker | None":
+        """What makes a value of a plain one; null where that is it."""
+        hint = getattr(hint, "__supertype__", hint)
+        origin, inner = get_origin(hint), get_args(hint)
+        if origin in (UnionType, Union):
+            return self._maker_of_any([i for i in inner if i is not type(None)])
+        if origin is tuple:
+            item = self._maker(inner[0])
+            return tuple if item is None else lambda plain: tuple(map(item, plain))
+        if origin is not None:
+            key, value = (self._maker(i) or _as_it_is for i in inner)
+            return lambda plain: {key(k): value(v) for k, v in plain.items()}
+        if is_dataclass(hint):
+            return self._record
+        if hint in (datetime, date):
+            return cast("_Maker", hint.fromisoformat)
+        return cast("_Maker", hint) if issubclass(hint, Enum | Decimal) else None
+
+    def _maker_of_any(self, hints: Sequence[Any]) -> "_Maker | None":
+        """Of several classes a record names its own; other values are of the first."""
+        first = self._maker(hints[0])
+        if len(hints) == 1:
+            return first
+
+        def made(plain: Any) -> Any:
+            if isinstance(plain, dict) and TYPE in plain:
+                return self._record(plain)
+            return plain if first is None else first(plain)
+
+        return made
 
 
-@lru_cache(maxsize=1024)
-def _form(hint: Any) -> tuple[tuple[Any, ...], Callable[[Any], Any] | None]:
-    """The hints inside one, and what makes its value of a plain one; null where that is it."""
-    hint = getattr(hint, "__supertype__", hint)
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin in (UnionType, Union):
-        return _form(next(i for i in inner if i is not type(None)))
-    if origin is not None:
-        return inner, tuple if origin is tuple else dict
-    if hint in (datetime, date):
-        return (), hint.fromisoformat
-    return (), hint if issubclass(hint, Enum | Decimal) else None
+_Maker = Callable[[Any], Any]
+
+
+def _as_it_is(plain: Any) -> Any:
+    return plain
+
+
+def _refuse_other_fields(known: type, told: Collection[str]) -> None:
+    """Raise `JournalError` unless only fields that have a default are missing."""
+    hints = _hints(known)
+    if not _required(known) <= set(told) <= hints.keys():
+        raise JournalError(
+            f"{known.__name__}: expected the fields {sorted(hints)}, got {sorted(told)}; "
+            "the journal was written by another version: read it with that one"
+        )
 
 
 @lru_cache(maxsize=256)

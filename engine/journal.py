@@ -146,7 +146,7 @@ class Chain:
         events: list[Event] = []
         for seq, at, kind, decision_id, order_ref, payload, digest in self.rows(entries, stamp):
             told = (seq, at, day, kind, decision_id, order_ref, payload)
-            events.append(Event(*told, contracts_hash, code_version, previous, digest))
+            events.append(_new(Event, (*told, contracts_hash, code_version, previous, digest)))
             previous = digest
         return events
 

@@ -49,7 +49,7 @@ class LiveStep:
 
     @property
     def wants_clock(self) -> bool:
-        """Whether time alone may make something due; a tick is cheap, but leaves a record then."""
+        """Whether time alone may make something due."""
         return self._desk.wants_clock(self.state)
 
     def is_due(self, at: datetime) -> bool:

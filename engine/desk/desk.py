@@ -8,6 +8,7 @@ from engine.broker import FeedReported
 from engine.decision import Action, decide
 from engine.desk.bars import bar_entry, close_bar, decision_entry, is_quality_news, see_bar
 from engine.desk.care import awaits, close_trade, is_due, take_care, tick
+from engine.desk.encoding import entry_of
 from engine.desk.facts import (
     BarClosed,
     ClockTicked,
@@ -70,10 +71,7 @@ class Desk:
             case OperatorCommanded():
                 _obey(turn, happened)
             case ClockTicked():
-                if not is_due(turn.state, turn.at, self.rules.execution):
-                    return turn.done()
-                turn.note(happened)
-                tick(turn)
+                return self._tick(turn, happened)
             case CommandFailed():
                 turn.note(happened)
                 follow(turn)
@@ -86,6 +84,15 @@ class Desk:
             case _:
                 hear(turn, happened)
         take_care(turn)
+        return turn.done()
+
+    def _tick(self, turn: Turn, happened: ClockTicked) -> Step:
+        """What time makes due; a tick that brings nothing about leaves no record."""
+        if is_due(turn.state, turn.at, self.rules.execution):
+            tick(turn)
+            take_care(turn)
+            if turn.entries:
+                turn.entries.insert(0, entry_of(happened))
         return turn.done()
 
     def wants_clock(self, state: DeskState) -> bool:
@@ -158,19 +165,21 @@ class Desk:
 
     def _own_view(self, state: DeskState, eqs: float) -> OwnView:
         """The desk's own half of the ladder, made again only when something of it has changed."""
-        account, session = state.account, state.session
-        parts = (state.kill, state.risk, account, state.trade is None, session, state.feed, eqs)
+        session, is_flat = state.session, state.trade is None
+        equity_usd = None if state.account is None else state.account.equity_usd
+        feed = None if state.feed is None else state.feed.state
+        parts = (state.kill, state.risk, equity_usd, is_flat, session, feed, eqs)
         known = self._own
         if known is not None and parts == self._own_of:
             return known
         facts = OwnFacts(
             lock=_LOCKS.get(state.kill.state),
-            is_flat=state.trade is None,
+            is_flat=is_flat,
             risk=state.risk,
             eqs=eqs,
-            equity_usd=None if account is None else account.equity_usd,
+            equity_usd=equity_usd,
             standings={} if session is None else session.standings,
-            feed=None if state.feed is None else state.feed.state,
+            feed=feed,
         )
         self._own, self._own_of = own_view(facts, self.rules), parts
         return self._own

@@ -116,6 +116,8 @@ class StruckDesk(ShadowDesk):
         """One closed bar."""
         before = self.state
         step = self.desk.step_bar(before, row)
+        if step.decision is None and step.state is before:
+            return  # It was decided before.
         commands = self._keep(before, BarClosed(row), step)
         for command in commands:
             self.deliver(self.submit(command, self.now))
