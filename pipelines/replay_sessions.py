@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -17,6 +17,9 @@ from engine.narrative import journal_text
 from engine.own_view import Standing
 from engine.rules import Rules
 from pipelines.ahead import one_ahead
+
+_FIRST_CHUNK_SESSIONS: Final = 32
+"""Nothing can be played while the first chunk is computed, so it is small; each next is larger."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +98,11 @@ def _chunks(
     sessions = first_bars.agg(pl.first("symbol", "opens_at", "minute"), pl.len().alias("height"))
     minutes = contexts.select("session_date", "symbol", "session_minutes")
     known = sessions.join(minutes, on=["session_date", "symbol"], how="left", maintain_order="left")
-    start = 0
-    for chunk in known.iter_slices(settings.chunk_sessions):
+    start = place = 0
+    size = min(_FIRST_CHUNK_SESSIONS, settings.chunk_sessions)
+    while place < known.height:
+        chunk = known.slice(place, size)
+        place, size = place + size, min(2 * size, settings.chunk_sessions)
         height = int(chunk["height"].sum())
         frame = market_frame(contexts, bars.slice(start, height), rules)
         start += height
