@@ -10,8 +10,6 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-import orjson
-
 from engine.ladder import LADDER, LAYER, PASSED, STEP, Reason
 from engine.market import MarketRow, Setup
 from engine.own_scores import Score, score_setup, setup_needs, template_of
@@ -243,7 +241,7 @@ def decision_payload(decision: Decision, row: MarketRow, own: OwnView) -> str:
     chosen, scores = "null", "[]"
     if scored:
         chosen = f'"{entered.template}"' if entered else "null"
-        scores = _json([_rounded(score) for score in scored])
+        scores = f"[{','.join(map(_score_json, scored))}]"
     return (
         f'{_HEADS[action, reason]}"cause":"{cause}",'
         f'"sentence":"{sentence}","counterfactual":"{missing}",'
@@ -273,12 +271,15 @@ _HEADS: Final = {
 }
 
 
-def _rounded(score: Score) -> dict[str, object]:
-    return {
-        name: round(value, 4) if type(value) is float else value
-        for name, value in zip(Score._fields, score, strict=True)
-    }
-
-
-def _json(value: object) -> str:
-    return orjson.dumps(value).decode()
+def _score_json(score: Score) -> str:
+    """A score as a JSON object, floats to four decimals."""
+    template, side, stop, target, belief, instability, p_win, source, *rest, reason = score
+    edge, uncertainty, cost, euc, theta = rest
+    verdict = "null" if reason is None else f'"{reason.value}"'
+    return (
+        f'{{"template":"{template}","side":{side:d},"stop_ticks":{stop},"target_ticks":{target},'
+        f'"belief":{round(belief, 4)},"instability":{round(instability, 4)},'
+        f'"p_win":{round(p_win, 4)},"p_win_from":"{source}","edge":{round(edge, 4)},'
+        f'"uncertainty":{round(uncertainty, 4)},"cost":{round(cost, 4)},"euc":{round(euc, 4)},'
+        f'"theta":{round(theta, 4)},"reason":{verdict}}}'
+    )

@@ -9,6 +9,7 @@ from decision_cases import GOOD_SETUP, NOW, RULES, entered, own, row, setup
 from engine.decision import Action, decide, decision_payload, managed
 from engine.errors import InputRefused
 from engine.ladder import Reason
+from engine.own_scores import Score
 from engine.own_view import Standing
 
 
@@ -124,6 +125,7 @@ def test_the_payload_of_an_entry_holds_every_score_to_four_decimals() -> None:
 
     assert (payload["action"], payload["reason"], payload["chosen"]) == ("ENTER", None, "K1")
     assert [score["template"] for score in payload["scores"]] == ["K1", "K2"]
+    assert [tuple(score) for score in payload["scores"]] == [Score._fields, Score._fields]
     assert payload["scores"][0]["euc"] == 0.3333
     assert payload["scores"][1]["reason"] == "NOISE_VETO"
 
