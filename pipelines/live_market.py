@@ -54,10 +54,10 @@ class LiveMarket:
             self._query = self._query_for(join_context(bars, self._contexts).schema)
         self._query.start()
 
-    def wait_until_prepared(self) -> None:
-        """Wait a few milliseconds until what `prepare` began is done, to measure the rest alone."""
+    def wait_until_prepared(self, seconds_max: float = WAIT_SECONDS_MAX) -> None:
+        """Wait a few milliseconds until what `prepare` began is done, or for so long."""
         if self._query is not None:
-            self._query.start().asks.wait(self._wait_seconds_max)
+            self._query.start().asks.wait(seconds_max)
 
     def newest(self, bars: pl.DataFrame, after: datetime | None = None) -> Sequence[MarketRow]:
         """Rows with their journal text of the bars that closed later than `after`, in order.

@@ -76,6 +76,10 @@ class LiveStep:
         """While nothing is to be done: make ready for the bar after these; asks for `close`."""
         self._market.prepare(bars)
 
+    def wait_until_prepared(self, seconds_max: float) -> None:
+        """Wait until what `prepare` began is done, or for so long."""
+        self._market.wait_until_prepared(seconds_max)
+
     def close(self) -> None:
         """Let go of what was made ready."""
         self._market.close()

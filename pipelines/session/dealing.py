@@ -24,6 +24,9 @@ CALM_TICK: Final = timedelta(seconds=5)
 URGENT_TICK: Final = timedelta(milliseconds=200)
 """Between two looks at the clock while only time passes, and while something is awaited."""
 
+READY_SECONDS_MAX: Final = 0.1
+"""A computation that is not ready by then is no reason to wait: it will be made from the start."""
+
 
 class Dealing:
     """Gives the desk its inputs and the broker the desk's commands, in that order.
@@ -50,6 +53,15 @@ class Dealing:
         """The session's bars so far: decide each that has no decision yet; then await the next."""
         self._send(self.live.close_bars(bars))
         self.live.prepare(bars)
+
+    def caught_up(self) -> None:
+        """Tell the broker that we keep up, once we are ready for the next bar.
+
+        A market plays so fast as that only where it is simulated: between two bars of a real one
+        lies a minute, and a bar must not be charged with what was left to do for the last.
+        """
+        self.live.wait_until_prepared(READY_SECONDS_MAX)
+        self.broker.caught_up()
 
     def take_stock(self) -> None:
         """Compare our picture with the broker's; errors of the broker are raised, not booked."""

@@ -110,12 +110,12 @@ class SessionLoop:
         self._hear(told)
         self._reins.obey()
         self._dealing.tick()
-        if any(not isinstance(report, QuoteReported) for report in told):
-            self._broker.caught_up()
         self._reins.report()
         self._pulse.beat(RunState.RUNNING)
         if self._dealing.state.last_bar_at != decided_at:
             tidy_up()
+        if any(not isinstance(report, QuoteReported) for report in told):
+            self._dealing.caught_up()
 
     def _hear(self, told: Sequence[BrokerReport | MarketReport]) -> None:
         for is_bars, reports in groupby(told, lambda report: isinstance(report, BarReported)):
@@ -227,7 +227,7 @@ class SessionLoop:
             self._reins.obey()
             self._dealing.tick()
             if told:
-                self._broker.caught_up()
+                self._dealing.caught_up()
             self._reins.report()
             self._pulse.beat(RunState.STOPPING)
         self._reins.report()
