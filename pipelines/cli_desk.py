@@ -1,5 +1,6 @@
 """The commands of a live desk: `session`, and a person's levers. Registered by `pipelines.cli`."""
 
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
@@ -119,44 +120,39 @@ def resume(
     return _lever(_call(context, mode), "resume", mode, reason, as_json=as_json)
 
 
-def kill(
-    context: typer.Context,
-    *,
-    reason: Reason = "",
-    mode: LeverMode = None,
-    broker: Broker = None,
-    host: Host = None,
-    port: Port = None,
-    client_id: ClientId = None,
-    give_up: GiveUp = None,
-    as_json: AsJson = False,
-) -> int:
-    """Cancel all, flatten at market, see the broker flat, and stay down until a person resumes."""
-    call = _call(context, mode, broker, host, port, client_id)
-    is_simulated = broker is BrokerName.SIMULATED
-    return _lever(
-        call, "kill", mode, reason, give_up=give_up, is_simulated=is_simulated, as_json=as_json
-    )
+def _bringing_flat(verb: str, words: str) -> Callable[..., int]:
+    """The two levers that ask the broker to be flat differ in what the desk may do afterwards."""
+
+    def command(
+        context: typer.Context,
+        *,
+        reason: Reason = "",
+        mode: LeverMode = None,
+        broker: Broker = None,
+        host: Host = None,
+        port: Port = None,
+        client_id: ClientId = None,
+        give_up: GiveUp = None,
+        as_json: AsJson = False,
+    ) -> int:
+        call = _call(context, mode, broker, host, port, client_id)
+        is_simulated = broker is BrokerName.SIMULATED
+        return _lever(
+            call, verb, mode, reason, give_up=give_up, is_simulated=is_simulated, as_json=as_json
+        )
+
+    command.__name__, command.__doc__ = verb, words
+    return command
 
 
-def flatten(
-    context: typer.Context,
-    *,
-    reason: Reason = "",
-    mode: LeverMode = None,
-    broker: Broker = None,
-    host: Host = None,
-    port: Port = None,
-    client_id: ClientId = None,
-    give_up: GiveUp = None,
-    as_json: AsJson = False,
-) -> int:
-    """Cancel all and close the position at market; the desk may enter again afterwards."""
-    call = _call(context, mode, broker, host, port, client_id)
-    is_simulated = broker is BrokerName.SIMULATED
-    return _lever(
-        call, "flatten", mode, reason, give_up=give_up, is_simulated=is_simulated, as_json=as_json
-    )
+kill = _bringing_flat(
+    "kill",
+    "Cancel all, flatten at market, see the broker flat, and stay down until a person resumes.",
+)
+flatten = _bringing_flat(
+    "flatten",
+    "Cancel all and close the position at market; the desk may enter again afterwards.",
+)
 
 
 def checklist(

@@ -4,24 +4,6 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from assets import (
-    attribution,
-    bars,
-    beliefs,
-    calibration,
-    candidates,
-    context,
-    decisions,
-    executions,
-    learning_state,
-    outcomes,
-    published_warehouse,
-    quality,
-    session_report,
-    signals,
-    trades,
-    trading_session,
-)
 from pipelines.evolution_job import evolution, evolution_schedule
 from pipelines.jobs import JOBS
 from pipelines.nights import nightly_schedule, nightly_sensor
@@ -29,26 +11,8 @@ from pipelines.operator_jobs import OPERATOR_JOBS
 from pipelines.resources import resources_of
 from pipelines.schedules import market_day_schedule, preopen_schedule
 from pipelines.sensors import SENSORS
+from pipelines.stages import STAGES
 from pipelines.wiring import Wiring
-
-STAGES = (
-    bars,
-    context,
-    quality,
-    signals,
-    beliefs,
-    candidates,
-    outcomes,
-    trading_session,
-    decisions,
-    executions,
-    trades,
-    attribution,
-    learning_state,
-    calibration,
-    session_report,
-    published_warehouse,
-)
 
 
 def definitions_for(

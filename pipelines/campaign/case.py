@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from engine.errors import SettingsError
-from pipelines.campaign.troubles import Trouble
+from pipelines.campaign.troubles import Trouble, trouble_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,4 +67,4 @@ _SHAPE = (
 
 
 def _troubles(words: str) -> frozenset[Trouble]:
-    return frozenset(Trouble(word) for word in words.split("+") if word != "none")
+    return frozenset(trouble_of(word) for word in words.split("+") if word != "none")

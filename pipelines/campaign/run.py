@@ -22,7 +22,7 @@ from pipelines.campaign.law import LawBroken, judge
 from pipelines.campaign.minute_path import PART, TICK_SECONDS, parts_after, parts_of
 from pipelines.campaign.stage import Stage, sessions_of
 from pipelines.campaign.struck import Struck, StruckDesk
-from pipelines.campaign.troubles import Trouble, storm_of
+from pipelines.campaign.troubles import WorldTrouble, storm_of
 from pipelines.campaign.weather import Weather, command
 from pipelines.campaign.world_laws import WORLD_LAWS, WorldSeen, is_covered
 from pipelines.replay_sessions import PlayedSession
@@ -92,7 +92,7 @@ class _Run:
             dice,
             first=case.first,
             count=case.sessions,
-            is_bad=Trouble.BAD_BARS in self.storm.rates,
+            is_bad=WorldTrouble.BAD_BARS in self.storm.rates,
         )
         self.equity_usd = dice.choice(EQUITIES_USD)
         settings = exchange_settings(self.rules, self.equity_usd, bar_seconds=TICK_SECONDS)

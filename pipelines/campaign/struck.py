@@ -35,7 +35,7 @@ from engine.desk import (
 )
 from engine.desk.facts import IntentRecorded
 from engine.errors import CredenceError, HaltDesk
-from engine.exchange import Exchange
+from engine.exchange import Exchange, FaultKind
 from engine.journal import REPLAY_CODE, Chain, Event, Kind, Stamp
 from engine.market import MarketRow
 from engine.rules import Rules
@@ -43,10 +43,11 @@ from engine.units import OrderRef
 from pipelines.campaign.day_laws import differences
 from pipelines.campaign.law import LawBroken, judge
 from pipelines.campaign.step_laws import STEP_LAWS, StepSeen
-from pipelines.campaign.troubles import Storm, Trouble
+from pipelines.campaign.troubles import Storm, WorldTrouble
 from pipelines.shadow import COMMANDS_MAX, ShadowDesk, refs_of
 
 CATCHING_UP: Final = "bars that were missed are being caught up"
+_STRIKES: Final = frozenset({WorldTrouble.RESTART, WorldTrouble.DISK_ERROR})
 IDLE_SHARE: Final = 0.01
 """How often, beside a step that sends, a step that sends nothing is struck."""
 
@@ -88,7 +89,7 @@ class StruckDesk(ShadowDesk):
         self._unsent: list[Command] = []
         self._dice = Random(f"{storm.seed}/strikes")
         self._skew = timedelta(seconds=storm.skew_seconds)
-        self._is_skewed = Trouble.CLOCK_SKEW in storm.rates
+        self._is_skewed = WorldTrouble.CLOCK_SKEW in storm.rates
         self.is_spared = False
 
     # ── Inputs ──────────────────────────────────────────────────────────────────────────────────
@@ -189,7 +190,7 @@ class StruckDesk(ShadowDesk):
         """
         self._about_to_send(command)
         answers = super().submit(command, self.now)
-        rate = 0.0 if self.is_spared else self.storm.rates.get(Trouble.DUPLICATED, 0.0)
+        rate = 0.0 if self.is_spared else self.storm.rates.get(FaultKind.DUPLICATED, 0.0)
         if rate and self._dice.random() < rate:
             answers += [answer for answer in answers if isinstance(answer, BrokerSnapshot)]
         if any(isinstance(answer, CommandFailed) for answer in answers):
@@ -201,14 +202,14 @@ class StruckDesk(ShadowDesk):
 
     def _maybe_strike(self, point: str, *, is_sending: bool) -> None:
         rates = self.storm.rates
-        if self.is_spared or (Trouble.RESTART not in rates and Trouble.DISK_ERROR not in rates):
+        if self.is_spared or rates.keys().isdisjoint(_STRIKES):
             return
         share = 1.0 if is_sending else IDLE_SHARE
-        if self._dice.random() < rates.get(Trouble.RESTART, 0.0) * share:
+        if self._dice.random() < rates.get(WorldTrouble.RESTART, 0.0) * share:
             self.strikes[f"struck {point}"] += 1
             raise Struck(self._dice.choice((1, 5, 20, 70, 200)))
         is_commit = point == "before the commit"
-        if is_commit and self._dice.random() < rates.get(Trouble.DISK_ERROR, 0.0) * share:
+        if is_commit and self._dice.random() < rates.get(WorldTrouble.DISK_ERROR, 0.0) * share:
             self.strikes["the disk refused"] += 1
             raise Struck(self._dice.choice((5, 60, 400, 1500)))
 

@@ -4,29 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
-from typing import Final
+from typing import Final, TypeAlias
 
 from engine.exchange import FaultKind, FaultPlan
 
 
-class Trouble(StrEnum):
-    """One family of trouble; the first fifteen are the simulated exchange's own faults."""
+class WorldTrouble(StrEnum):
+    """What goes wrong beside the exchange: in the market, on our machine, and by people."""
 
-    DELAYED = "delayed"
-    LOST = "lost"
-    DUPLICATED = "duplicated"
-    REORDERED = "reordered"
-    LATE_COMMISSION = "late_commission"
-    PARTIAL_FILL = "partial_fill"
-    REJECT = "reject"
-    FILL_AFTER_CANCEL = "fill_after_cancel"
-    CANCEL_UNANSWERED = "cancel_unanswered"
-    ALIEN_POSITION = "alien_position"
-    QUERY_TIMEOUT = "query_timeout"
-    DISCONNECT = "disconnect"
-    DISCONNECT_BEFORE_SEND = "disconnect_before_send"
-    DISCONNECT_AFTER_SEND = "disconnect_after_send"
-    DISCONNECT_MID_FILL = "disconnect_mid_fill"
     SILENCE = "silence"
     STRANGE_ORDER = "strange_order"
     BAD_BARS = "bad_bars"
@@ -38,37 +23,48 @@ class Trouble(StrEnum):
     PERSON = "person"
 
 
+Trouble: TypeAlias = FaultKind | WorldTrouble
+"""One family of trouble: a fault of the simulated exchange, or one beside it."""
+
+TROUBLES: Final[tuple[Trouble, ...]] = (*FaultKind, *WorldTrouble)
+"""Every family; a seed draws from them in this order."""
+
+
+def trouble_of(name: str) -> Trouble:
+    """The family of a name; raises `ValueError` for one that is none."""
+    return FaultKind(name) if name in set(FaultKind) else WorldTrouble(name)
+
+
 RATE_MAX: Final[Mapping[Trouble, float]] = {
-    Trouble.DELAYED: 0.15,
-    Trouble.LOST: 0.10,
-    Trouble.DUPLICATED: 0.30,
-    Trouble.REORDERED: 0.30,
-    Trouble.LATE_COMMISSION: 0.60,
-    Trouble.PARTIAL_FILL: 1.0,
-    Trouble.REJECT: 0.60,
-    Trouble.FILL_AFTER_CANCEL: 0.80,
-    Trouble.CANCEL_UNANSWERED: 0.60,
-    Trouble.ALIEN_POSITION: 0.002,
-    Trouble.QUERY_TIMEOUT: 0.30,
-    Trouble.DISCONNECT: 0.004,
-    Trouble.DISCONNECT_BEFORE_SEND: 0.15,
-    Trouble.DISCONNECT_AFTER_SEND: 0.15,
-    Trouble.DISCONNECT_MID_FILL: 0.50,
-    Trouble.SILENCE: 0.004,
-    Trouble.STRANGE_ORDER: 0.002,
-    Trouble.BAD_BARS: 1.0,
-    Trouble.CLOCK_SKEW: 1.0,
-    Trouble.DISK_ERROR: 0.05,
-    Trouble.RESTART: 0.20,
-    Trouble.MARGIN_CALL: 0.004,
-    Trouble.STALE_FEED: 0.004,
-    Trouble.PERSON: 0.003,
+    FaultKind.DELAYED: 0.15,
+    FaultKind.LOST: 0.10,
+    FaultKind.DUPLICATED: 0.30,
+    FaultKind.REORDERED: 0.30,
+    FaultKind.LATE_COMMISSION: 0.60,
+    FaultKind.PARTIAL_FILL: 1.0,
+    FaultKind.REJECT: 0.60,
+    FaultKind.FILL_AFTER_CANCEL: 0.80,
+    FaultKind.CANCEL_UNANSWERED: 0.60,
+    FaultKind.ALIEN_POSITION: 0.002,
+    FaultKind.QUERY_TIMEOUT: 0.30,
+    FaultKind.DISCONNECT: 0.004,
+    FaultKind.DISCONNECT_BEFORE_SEND: 0.15,
+    FaultKind.DISCONNECT_AFTER_SEND: 0.15,
+    FaultKind.DISCONNECT_MID_FILL: 0.50,
+    WorldTrouble.SILENCE: 0.004,
+    WorldTrouble.STRANGE_ORDER: 0.002,
+    WorldTrouble.BAD_BARS: 1.0,
+    WorldTrouble.CLOCK_SKEW: 1.0,
+    WorldTrouble.DISK_ERROR: 0.05,
+    WorldTrouble.RESTART: 0.20,
+    WorldTrouble.MARGIN_CALL: 0.004,
+    WorldTrouble.STALE_FEED: 0.004,
+    WorldTrouble.PERSON: 0.003,
 }
 """The highest chance per opportunity; a seed takes between a tenth and all of it."""
 
 TOGETHER_MAX: Final = 5
 CLOCK_SKEW_SECONDS_MAX: Final = 20.0
-_OF_THE_EXCHANGE: Final = frozenset(kind.value for kind in FaultKind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +82,9 @@ class Storm:
         """The part of it that happens inside the exchange and on its wire."""
         return FaultPlan(
             rates={
-                FaultKind(trouble.value): rate
+                trouble: rate
                 for trouble, rate in self.rates.items()
-                if trouble.value in _OF_THE_EXCHANGE
+                if isinstance(trouble, FaultKind)
             },
             delay_seconds=self.delay_seconds,
             outage_seconds=self.outage_seconds,
@@ -102,7 +98,7 @@ def storm_of(seed: int, only: frozenset[Trouble] | None = None) -> Storm:
     """
     dice = Random(f"{seed}/storm")
     count = dice.randint(1, TOGETHER_MAX)
-    chosen = sorted(dice.sample(tuple(Trouble), count))
+    chosen = sorted(dice.sample(TROUBLES, count))
     rates = {trouble: rate_of(seed, trouble) for trouble in chosen}
     return Storm(
         seed=seed,

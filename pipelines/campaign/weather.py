@@ -13,7 +13,7 @@ from engine.errors import BrokerUnreachable
 from engine.exchange import Exchange, FaultKind, PlaceOrder
 from engine.market import MarketRow
 from engine.units import OrderRef, Side
-from pipelines.campaign.troubles import Storm, Trouble
+from pipelines.campaign.troubles import TROUBLES, Storm, WorldTrouble
 
 MARGIN_USD: Final = Decimal(100_000)
 MARGIN_LASTS: Final = timedelta(minutes=3)
@@ -34,7 +34,7 @@ class Weather:
         self._stale_until: datetime | None = None
         self._margin_until: datetime | None = None
         self._orders = 0
-        self._dice = {trouble: Random(f"{storm.seed}/{trouble}") for trouble in Trouble}
+        self._dice = {trouble: Random(f"{storm.seed}/{trouble}") for trouble in TROUBLES}
 
     @property
     def is_silent(self) -> bool:
@@ -45,24 +45,24 @@ class Weather:
         self._pass_by(now)
         if not self.storm.rates:
             return
-        if not self.is_silent and self._strikes(Trouble.SILENCE):
+        if not self.is_silent and self._strikes(WorldTrouble.SILENCE):
             self._fall_silent(now)
-        if self._margin_until is None and self._strikes(Trouble.MARGIN_CALL):
+        if self._margin_until is None and self._strikes(WorldTrouble.MARGIN_CALL):
             self.happened["margin call"] += 1
             self._margin_until = now + MARGIN_LASTS
             self.exchange.set_margin(MARGIN_USD, now)
-        if self._strikes(Trouble.STRANGE_ORDER):
+        if self._strikes(WorldTrouble.STRANGE_ORDER):
             yield self._order_by_hand(row, now)
-        if self._strikes(Trouble.STALE_FEED):
+        if self._strikes(WorldTrouble.STALE_FEED):
             self.happened["stale feed"] += 1
-            minutes = self._dice[Trouble.STALE_FEED].randint(1, 9)
+            minutes = self._dice[WorldTrouble.STALE_FEED].randint(1, 9)
             self._stale_until = now + timedelta(minutes=minutes)
             yield (FeedReported(at=clock, state=FeedState.STALE),)
         elif self._stale_until is not None and now >= self._stale_until:
             self._stale_until = None
             yield (FeedReported(at=clock, state=FeedState.LIVE),)
-        if self._strikes(Trouble.PERSON):
-            dice = self._dice[Trouble.PERSON]
+        if self._strikes(WorldTrouble.PERSON):
+            dice = self._dice[WorldTrouble.PERSON]
             verb = dice.choice(tuple(OperatorVerb))
             self.happened[f"a person: {verb}"] += 1
             yield (command(verb, dice.choice(("", "to see what it does")), clock),)
@@ -81,7 +81,7 @@ class Weather:
 
     def wants_resume(self) -> bool:
         """Whether a person resumes a desk that comes out of the night halted or killed."""
-        return self._dice[Trouble.PERSON].random() < 0.8
+        return self._dice[WorldTrouble.PERSON].random() < 0.8
 
     def _pass_by(self, now: datetime) -> None:
         if self.silent_until is not None and now >= self.silent_until:
@@ -96,14 +96,14 @@ class Weather:
             self._margin_until = None
             self.exchange.set_margin(Decimal(0), now)
 
-    def _strikes(self, trouble: Trouble) -> bool:
+    def _strikes(self, trouble: WorldTrouble) -> bool:
         rate = self.storm.rates.get(trouble)
         return rate is not None and self._dice[trouble].random() < rate
 
     def _fall_silent(self, now: datetime) -> None:
         """The connection stands, and nothing is told or answered."""
         self.happened["silence"] += 1
-        seconds = self._dice[Trouble.SILENCE].choice((10, 40, 120, 400))
+        seconds = self._dice[WorldTrouble.SILENCE].choice((10, 40, 120, 400))
         self.silent_until = now + timedelta(seconds=seconds)
         for kind in HUSHED:
             self.exchange.switch(kind, 1.0)
@@ -112,7 +112,7 @@ class Weather:
         """Somebody else's order on our account: far from the market, or one that trades."""
         self._orders += 1
         self.happened["order by another hand"] += 1
-        trades = self._dice[Trouble.STRANGE_ORDER].random() < 0.5
+        trades = self._dice[WorldTrouble.STRANGE_ORDER].random() < 0.5
         order = PlaceOrder(
             ref=OrderRef(f"hand-{self._orders}"),
             symbol=row.symbol,

@@ -12,43 +12,11 @@ from typing import Final
 
 import dagster as dg
 
-from assets import (
-    attribution,
-    bars,
-    beliefs,
-    calibration,
-    candidates,
-    context,
-    decisions,
-    executions,
-    learning_state,
-    outcomes,
-    quality,
-    session_report,
-    signals,
-    trades,
-)
 from contracts.reading import FOLDER, read_contracts
 from pipelines.distributed.celery_steps import celery_steps
 from pipelines.resources import resources_of
+from pipelines.stages import ON_WORKERS
 from pipelines.wiring import Wiring
-
-STAGES: Final = (
-    bars,
-    context,
-    quality,
-    signals,
-    beliefs,
-    candidates,
-    outcomes,
-    decisions,
-    executions,
-    trades,
-    attribution,
-    learning_state,
-    calibration,
-    session_report,
-)
 
 FOR_THE_OPEN: Final = "preopen_review"
 """The check that reviews the newest session for a person; it belongs to the desk's own location."""
@@ -61,11 +29,11 @@ def repository_of(wiring: Wiring) -> dg.RepositoryDefinition:
     """The stages of one symbol, their checks, and Celery to execute them."""
     symbol = wiring.settings.symbol.lower()
     assets = dg.load_assets_from_modules(
-        STAGES,
+        ON_WORKERS,
         key_prefix=symbol,
         backfill_policy=dg.BackfillPolicy.multi_run(wiring.settings.sessions_per_run),
     )
-    checks = dg.load_asset_checks_from_modules(STAGES, asset_key_prefix=symbol)
+    checks = dg.load_asset_checks_from_modules(ON_WORKERS, asset_key_prefix=symbol)
     return dg.create_repository_using_definitions_args(
         name=symbol,
         assets=[
