@@ -23,6 +23,7 @@ from engine.canonical import to_json
 from engine.desk import Recording
 from engine.errors import InputRefused
 from engine.learning.parameter_sets import ParameterSet, parameter_sets, rules_with
+from engine.learning.sweep.accounts import SetOrder
 from engine.learning.sweep.counters import Carried, cents_of
 from engine.learning.sweep.market import loosest
 from engine.rules import Rules
@@ -31,7 +32,7 @@ from pipelines.evolution import EQUITY_USD
 from pipelines.replay import ReplaySettings
 from pipelines.stored_bars import StoredBars
 from pipelines.sweep_crew import Crew, crew_of
-from pipelines.sweep_stretch import Replayed, SetOrder, Walked
+from pipelines.sweep_stretch import Replayed, Walked
 
 Cents = npt.NDArray[np.int64]
 Progress = Callable[[str], None]
@@ -186,19 +187,18 @@ def _results(
     return [
         _of_replay(each, again[each.number], ways[each.number], dates)
         if each.number in again
-        else _of_ways(each, ways[each.number], dates)
+        else _of_ways(each, ways[each.number])
         for each in sets
     ]
 
 
-def _of_ways(chosen: ParameterSet, ways: Sequence[Walked], dates: Sequence[date]) -> SetResult:
-    net = {day: cents for way in ways for day, cents in way.net_cents.items()}
+def _of_ways(chosen: ParameterSet, ways: Sequence[Walked]) -> SetResult:
     return SetResult(
         chosen=chosen,
         trades=sum(way.trades for way in ways),
         wins=sum(way.wins for way in ways),
         unfilled=sum(way.unfilled for way in ways),
-        net_cents=np.array([net.get(day, 0) for day in dates], np.int64),
+        net_cents=np.concatenate([way.net_cents for way in ways]),
     )
 
 

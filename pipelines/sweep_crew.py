@@ -12,6 +12,7 @@ from typing import Final
 import polars as pl
 
 from engine.learning.parameter_sets import ParameterSet
+from engine.learning.sweep.accounts import SetOrder
 from engine.learning.sweep.market import Loosest
 from engine.rules import Rules
 from pipelines.replay import ReplaySettings
@@ -19,17 +20,14 @@ from pipelines.stored_bars import StoredBars
 from pipelines.sweep_stretch import (
     Batch,
     Replayed,
-    SetOrder,
     StretchOrder,
     Walked,
+    batches,
     begin,
     replay_set,
     walk_all,
     write_stretch,
 )
-
-AT_ONCE: Final = 10
-"""Sets that walk together: few enough that the next process soon has something to do."""
 
 _THREADS: Final = "POLARS_MAX_THREADS"
 
@@ -50,8 +48,7 @@ class Crew:
         """Every set's way by its number, stretch by stretch; it ends where one is refused."""
         ways: dict[int, list[Walked]] = {order.chosen.number: [] for order in orders}
         waiting: dict[Future[Batch], tuple[int, Sequence[SetOrder]]] = {}
-        for first in range(0, len(orders), AT_ONCE):
-            batch = orders[first : first + AT_ONCE]
+        for batch in batches(orders):
             waiting[self.pools[0].submit(walk_all, batch)] = (0, batch)
         while waiting:
             done, _ = wait(waiting, return_when=FIRST_COMPLETED)

@@ -4,12 +4,14 @@ Measured in this process alone, so that the start of others is not in it.
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import process_time
 from typing import Final, NamedTuple
 
 from engine.learning.parameter_sets import parameter_sets, rules_with
+from engine.learning.sweep.accounts import SetOrder
 from engine.learning.sweep.counters import Carried, cents_of
 from engine.learning.sweep.market import loosest
 from engine.rules import Rules
@@ -17,7 +19,7 @@ from pipelines.collector import collector_at_rest
 from pipelines.stored_bars import StoredBars
 from pipelines.sweep import SweepRequest
 from pipelines.sweep_bars import first_sessions
-from pipelines.sweep_stretch import SetOrder, Stretch, StretchOrder, write_stretch
+from pipelines.sweep_stretch import Stretch, StretchOrder, batches, write_stretch
 
 PARTS: Final = (8, 4, 2, 1)
 """An eighth, a quarter, a half and all of the sessions, and of the sets."""
@@ -63,10 +65,12 @@ def _measured(
         )
         walks_from = process_time()
         costs = [Cost(OF_BARS, stored.bars.height, walks_from - started)]
-        for count, chosen in enumerate(sets, start=1):
-            stretch.walk(SetOrder(chosen, carried, keeps=False))
-            if count in marks:
-                costs.append(Cost(OF_SETS, count, process_time() - walks_from))
-            progress(f"{stored.bars.height:,} bars")
+        orders = [SetOrder(chosen, carried, keeps=False) for chosen in sets]
+        for first, until in pairwise(sorted({0, *marks})):
+            for some in batches(orders[first:until]):
+                stretch.walk(some)
+                for _set in some:
+                    progress(f"{stored.bars.height:,} bars")
+            costs.append(Cost(OF_SETS, until, process_time() - walks_from))
         costs.append(Cost(OF_SESSIONS, len(stored.session_dates), process_time() - started))
     return costs

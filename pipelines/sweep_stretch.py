@@ -1,6 +1,6 @@
 """One stretch of a sweep's sessions, in a process of its own: its market, and every set's way."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
@@ -13,8 +13,8 @@ from typing import Any, Final, NamedTuple
 import polars as pl
 
 from engine.learning.parameter_sets import ParameterSet, rules_with
-from engine.learning.sweep.account import Account, CannotSweep
-from engine.learning.sweep.counters import Carried, Counters, cents_of
+from engine.learning.sweep.accounts import Accounts, CannotSweep, SetOrder
+from engine.learning.sweep.counters import Carried, Numbers, cents_of
 from engine.learning.sweep.entries import Entries
 from engine.learning.sweep.lone_trades import LoneTrades
 from engine.learning.sweep.market import Loosest, Market, market_of
@@ -26,6 +26,11 @@ from pipelines.replay import ReplaySettings, exchange_seed, replay
 
 CHUNK_SESSIONS: Final = 64
 """Sessions whose market is computed at once: the wide columns of more would not fit beside it."""
+
+FIRST_SETS: Final = 2
+SETS_AT_ONCE: Final = 100
+"""Sets that walk side by side: few at first, when most trades are still to be played, so that the
+next process soon has something to do; then twice as many each time, up to so many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,16 +44,8 @@ class StretchOrder:
     seed: int
 
 
-class SetOrder(NamedTuple):
-    """A set and where it stands; `keeps` asks for its trades and not only for their sums."""
-
-    chosen: ParameterSet
-    carried: Carried
-    keeps: bool
-
-
 class Walked(NamedTuple):
-    """What became of a set on a stretch. `net_cents` holds the sessions with a trade.
+    """What became of a set on a stretch; `net_cents` by session.
 
     `refused` says why only a replay can tell; then nothing else counts.
     """
@@ -58,7 +55,7 @@ class Walked(NamedTuple):
     trades: int
     wins: int
     unfilled: int
-    net_cents: dict[date, int]
+    net_cents: Numbers
     kept: list[TradeClosed]
     refused: CannotSweep | None
 
@@ -82,26 +79,31 @@ class Stretch:
         tape = Tape(market.tape)
         self._trades = LoneTrades(tape=tape, sessions=sessions, rules=order.rules)
 
-    def walk(self, order: SetOrder) -> Walked:
-        """Take one set through the stretch."""
-        rules = rules_with(self._rules, order.chosen.changes)
-        counters = Counters(order.carried, rules)
-        account = Account(self._entries.under(order.chosen), self._trades, rules, counters)
-        refused = account.run()
-        filled = [(day, trade) for day, trade in account.taken if trade.opened_at is not None]
-        net: dict[date, int] = {}
-        for day, trade in filled:
-            net[day] = net.get(day, 0) + int(trade.net_usd * 100)
-        return Walked(
-            order.chosen.number,
-            counters.carried,
-            len(filled),
-            sum(trade.net_usd > 0 for _, trade in filled),
-            len(account.taken) - len(filled),
-            net,
-            [trade for _, trade in account.taken] if order.keeps else [],
-            refused,
-        )
+    def walk(self, orders: Sequence[SetOrder]) -> list[Walked]:
+        """Take some sets through the stretch, side by side."""
+        accounts = Accounts(self._entries, self._trades, self._rules, orders)
+        accounts.run()
+        return [
+            Walked(
+                order.chosen.number,
+                accounts.counters.carried(nth),
+                int(accounts.trades[nth]),
+                int(accounts.wins[nth]),
+                int(accounts.unfilled[nth]),
+                accounts.net_cents[nth],
+                way.taken or [],
+                way.refused,
+            )
+            for nth, (order, way) in enumerate(zip(orders, accounts.ways, strict=True))
+        ]
+
+
+def batches(orders: Sequence[SetOrder]) -> Iterator[Sequence[SetOrder]]:
+    """The sets as they walk side by side, in their order."""
+    first, count = 0, FIRST_SETS
+    while first < len(orders):
+        yield orders[first : first + count]
+        first, count = first + count, min(2 * count, SETS_AT_ONCE)
 
 
 def write_stretch(folder: Path, bars: pl.DataFrame, contexts: pl.DataFrame) -> None:
@@ -154,7 +156,7 @@ def walk_all(orders: Sequence[SetOrder]) -> Batch:
     """Take some sets through this process's stretch."""
     (stretch,) = _here
     with collector_at_rest():
-        walked = [stretch.walk(order) for order in orders]
+        walked = stretch.walk(orders) if orders else []
     return Batch(walked, process_time(), getrusage(RUSAGE_SELF).ru_maxrss / 1_024)
 
 

@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -133,39 +134,43 @@ def played(at: datetime, net_cents: int) -> Played:
     return Played(closed, int(at.timestamp()) * 1_000_000, net_cents, 0, (), none, none)
 
 
+ONE = np.array([0])
 TRADES = st.lists(st.integers(-2_600, 2_600), max_size=3)
 
 
 @settings(max_examples=60, deadline=None)
 @given(days=st.lists(TRADES, min_size=1, max_size=40))
 def test_the_counters_allow_what_the_constitution_allows(days: list[list[int]]) -> None:
-    counters, risk = Counters(Carried(equity=1_000_000), RULES), RiskState()
-    smallest = smallest_worst_case_usd(RULES)
+    counters, risk = Counters([Carried(equity=1_000_000)], RULES), RiskState()
+    smallest, gained = smallest_worst_case_usd(RULES), Decimal(0)
 
     for number, results in enumerate(days):
         session = session_on(MONDAY + timedelta(days=number), number)
         counters.open(session)
         risk = risk.new_session(session.session_date)
         for nth, net in enumerate(results):
-            assert counters.may_enter() == (not risk_reasons(risk, LAW, smallest))
-            assert counters.budget == cents_of(budget_usd(risk, LAW))
+            assert counters.may_enter() == [not risk_reasons(risk, LAW, smallest)]
+            assert counters.budget == [cents_of(budget_usd(risk, LAW))]
+            if not counters.may_enter():
+                break
             at = session.opens_at + timedelta(minutes=40 * nth)
-            counters.book(played(at, net), session)
+            counters.book(ONE, [played(at, net)], session)
             risk = risk.entered(at).closed(Decimal(net) / 100)
+            gained += Decimal(net) / 100
             ends_at = cooldown_ends_at(risk, LAW)
             assert ends_at is not None
-            assert counters.rests_until_us == int(ends_at.timestamp()) * 1_000_000
-        counters = Counters(counters.carried, RULES)
-        assert counters.equity == 1_000_000 + sum(sum(day) for day in days[: number + 1])
+            assert counters.rests_until_us == [int(ends_at.timestamp()) * 1_000_000]
+        counters = Counters([counters.carried(0)], RULES)
+        assert counters.equity == [1_000_000 + cents_of(gained)]
 
 
 def test_a_desk_that_has_lost_everything_enters_no_more() -> None:
-    counters = Counters(Carried(equity=100), RULES)
+    counters = Counters([Carried(equity=100)], RULES)
     session = session_on(MONDAY, 0)
     counters.open(session)
     assert counters.may_enter()
 
-    counters.book(played(session.opens_at, -200), session)
+    counters.book(ONE, [played(session.opens_at, -200)], session)
 
     assert not counters.may_enter()
     assert counters.is_ruined

@@ -20,6 +20,7 @@ from assets.report.sweep_pictures import scaling_spec
 from engine.errors import InputRefused
 from engine.execution_quality import Trouble
 from engine.learning.parameter_sets import ParameterSet, parameter_sets, rules_with
+from engine.learning.sweep.accounts import SetOrder
 from engine.learning.sweep.counters import Carried
 from engine.learning.sweep.lone_trades import Key, LoneTrades
 from engine.learning.sweep.market import loosest
@@ -33,7 +34,7 @@ from pipelines.stored_bars import StoredBars
 from pipelines.sweep import SetResult, Sweep, SweepRequest, _results, difference
 from pipelines.sweep_crew import Crew
 from pipelines.sweep_scaling import OF_BARS, OF_SESSIONS, OF_SETS, scaling
-from pipelines.sweep_stretch import Replayed, SetOrder, Stretch, StretchOrder, Walked, replay_set
+from pipelines.sweep_stretch import Replayed, Stretch, StretchOrder, Walked, replay_set
 from pipelines.sweep_table import sweep_rows
 from pipelines.wiring import Wiring
 
@@ -77,7 +78,7 @@ def usual() -> tuple[Stretch, Path]:
 
 
 def walk(stretch: Stretch, chosen: ParameterSet, equity: int = RICH) -> Walked:
-    return stretch.walk(SetOrder(chosen, Carried(equity=equity), keeps=True))
+    return stretch.walk([SetOrder(chosen, Carried(equity=equity), keeps=True)])[0]
 
 
 def replayed(
@@ -93,7 +94,7 @@ def compare(place: tuple[Stretch, Path], chosen: ParameterSet, equity: int = RIC
     walked, full = walk(stretch, chosen, equity), replayed(folder, chosen, equity)
     assert walked.refused is None
     assert difference(walked.kept, full) is None
-    assert walked.net_cents == {day: net for day, net in full.net_cents.items() if net}
+    assert walked.net_cents.tolist() == list(full.net_cents.values())
     return walked
 
 
@@ -175,10 +176,27 @@ def test_two_stretches_come_to_the_same_as_one() -> None:
     for chosen in SETS[:4]:
         whole = walk(usual()[0], chosen)
         first = walk(early, chosen)
-        second = late.walk(SetOrder(chosen, first.carried, keeps=True))
+        (second,) = late.walk([SetOrder(chosen, first.carried, keeps=True)])
 
         assert first.kept + second.kept == whole.kept
         assert second.carried == whole.carried
+
+
+def test_sets_side_by_side_do_not_touch_each_other() -> None:
+    """Rich, of the lowest tier, and nearly ruined: whoever drops out leaves the others alone."""
+    orders = [
+        SetOrder(chosen, Carried(equity=equity), keeps=True)
+        for chosen in SETS[:8]
+        for equity in (RICH, 100_000, 9_000)
+    ]
+
+    together = usual()[0].walk(orders)
+
+    apart = [usual()[0].walk([order])[0] for order in orders]
+    assert [each.kept for each in together] == [each.kept for each in apart]
+    assert [each.carried for each in together] == [each.carried for each in apart]
+    assert [each.refused for each in together] == [each.refused for each in apart]
+    assert len({each.trades for each in together}) > 3
 
 
 def test_data_that_kills_the_desk_ends_the_entries_of_its_session_alone() -> None:

@@ -40,7 +40,8 @@ class Formulas:
         self.passes = [list(one) for one in expressions(rules)]
         self.roots = {name: each.meta.root_names() for name, each in self.today.items()}
         self.template = {name: template_named_in(name, self.names) for name in self.today}
-        self._looking_back = columns_looking_back(rules)
+        of_all = (f"_{name}_{what}" for name in self.names for what in ("seen", "stop_ticks"))
+        self._fixed = columns_looking_back(rules).union(of_all)
         self._readers: dict[str, frozenset[str]] = {}
         self._read: dict[str, list[str]] = {name: [] for name in self.today}
         self._kept: dict[tuple[str, Values], pl.Expr] = {}
@@ -48,17 +49,18 @@ class Formulas:
     def learn(self, chosen: ParameterSet) -> bool:
         """Find what reads each number of a set; true when one had not been seen before.
 
-        Raises `InputRefused` for a number that changes a column which looks back over bars.
+        Raises `InputRefused` for a number that changes a column which looks back over bars, or a
+        side or stop.
         """
         fresh = [each for each in chosen.changes if change_key(each) not in self._readers]
         for change in fresh:
             found = _flat(rules_with(self._rules, (change,)))
             readers = frozenset(n for n, each in found.items() if not each.meta.eq(self.today[n]))
-            if not readers.isdisjoint(self._looking_back):
+            if not readers.isdisjoint(self._fixed):
                 raise InputRefused(
-                    f"{change_key(change)}: expected a set that leaves what looks back over bars "
-                    f"alone, this changes {sorted(readers & self._looking_back)}; sweep numbers of "
-                    "engine.learning.parameter_sets.knobs only"
+                    f"{change_key(change)}: expected a set that leaves sides, stops and what looks "
+                    f"back over bars alone, this changes {sorted(readers & self._fixed)}; sweep "
+                    "numbers of engine.learning.parameter_sets.knobs only"
                 )
             self._readers[change_key(change)] = readers
             for name in readers:

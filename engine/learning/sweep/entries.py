@@ -5,7 +5,7 @@ expressions, and each template's only on the bars where it could have a setup at
 numbers decide is computed once for all sets that agree on them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,7 +17,10 @@ from engine.ladder import PASSED
 from engine.learning.parameter_sets import ParameterSet
 from engine.learning.sweep.columns import OF_A_SETUP, Formulas, Values, change_key
 from engine.market import Setup
+from engine.risk import worst_case_usd
 from engine.rules import Rules
+
+Numbers = npt.NDArray[Any]
 
 SHARED_MAX: Final = 2
 """A column that depends on more numbers than this is hardly ever asked for twice."""
@@ -53,37 +56,54 @@ class _Asked:
 
 
 class Entries:
-    """The entries among the kept bars, for one parameter set after the other."""
+    """The entries among the kept bars, for one parameter set after the other.
+
+    `places` are their rows of the tape. `side` and `stop_ticks` have a row for each template and
+    are the same for all sets; they mean nothing where it has no geometry.
+    """
 
     def __init__(self, kept: pl.DataFrame, rules: Rules) -> None:
         self.ids = [block.id for block in rules.strategies.templates]
-        self.friction_ticks: list[float] = kept["friction_ticks"].to_list()
+        self.places: Numbers = kept["_place"].to_numpy()
         self._formulas = Formulas(rules)
-        self._places = kept["_place"].to_numpy()
-        self._parts = _parts(kept, self._formulas.names)
+        self._instrument = rules.instrument
+        self._friction_ticks = kept["friction_ticks"].to_numpy()
+        names = self._formulas.names
+        self.side = _whole_numbers(kept, [f"_{name}_seen" for name in names])
+        self.stop_ticks = _whole_numbers(kept, [f"_{name}_stop_ticks" for name in names])
+        self._worst_cents = np.full(self.stop_ticks.shape, _UNKNOWN)
+        self._parts = _parts(kept, names)
         part_of, row_of = np.zeros(kept.height, np.int8), np.zeros(kept.height, np.int32)
         for number, part in enumerate(self._parts):
             part_of[part.rows], row_of[part.rows] = number, np.arange(part.rows.size)
-        self.part_of: list[int] = part_of.tolist()
-        self.row_of: list[int] = row_of.tolist()
+        self.part_of, self.row_of = part_of.item, row_of.item
         self._whole: dict[tuple[str, Values], list[int]] = {}
         self._depend()
 
     def under(self, chosen: ParameterSet) -> "Candidates":
         """The bars that the market allows an entry on under a set's numbers.
 
-        Raises `InputRefused` for numbers that change a column which looks back over bars.
+        Raises `InputRefused` for numbers that change a column which looks back over bars, or what
+        is the same for all sets.
         """
         if self._formulas.learn(chosen):
             self._depend()
         values = {change_key(change): float(change.after) for change in chosen.changes}
         asked = _Asked(chosen=chosen, values=values)
         found = [self._judged(part, asked) for part in self._parts]
-        codes = np.zeros(self._places.size, np.uint8)
+        codes = np.zeros(self.places.size, np.uint8)
         for part, columns in zip(self._parts, found, strict=True):
             codes[part.rows] = columns[_CODE].to_numpy()
-        rows = np.flatnonzero(codes)
-        return Candidates(self, asked, found, rows, self._places[rows], codes[rows].tolist())
+        return Candidates(self, asked, found, codes)
+
+    def worst_cents(self, which: Numbers, rows: Numbers) -> Numbers:
+        """Worst case of templates' stops on kept bars in cents, which is rounded up to one."""
+        worst = self._worst_cents[which, rows]
+        for nth in np.flatnonzero(worst == _UNKNOWN).tolist():
+            stop, friction = self.stop_ticks[which[nth], rows[nth]], self._friction_ticks[rows[nth]]
+            worst_usd = worst_case_usd(int(stop), float(friction), self._instrument)
+            worst[nth] = self._worst_cents[which[nth], rows[nth]] = int(worst_usd * 100)
+        return worst
 
     def whole(self, name: str, asked: _Asked) -> list[int]:
         """A whole number of a template on all kept bars, 0 where it has none."""
@@ -92,15 +112,11 @@ class Entries:
         depends = parts[0].depends[name] if parts else ()
         key = (name, tuple(map(asked.values.get, depends)))
         if key not in self._whole:
-            numbers = np.zeros(self._places.size, np.int32)
+            numbers = np.zeros(self.places.size, np.int32)
             for part in parts:
                 numbers[part.rows] = self.series(part, [name], asked)[name].fill_null(0).to_numpy()
             self._whole[key] = numbers.tolist()
         return self._whole[key]
-
-    def series_of(self, number: int, name: str, asked: _Asked) -> pl.Series:
-        """A column of one part."""
-        return self.series(self._parts[number], [name], asked)[name]
 
     def series(
         self, part: _Part, wanted: Sequence[str], asked: _Asked, *more: pl.Expr
@@ -144,12 +160,11 @@ class Entries:
         return given, unknown
 
     def _judged(self, part: _Part, asked: _Asked) -> dict[str, pl.Series]:
-        """A bit for each template whose setup passes, and the scores where several may."""
-        answers = [f"_{name}_is_setup" for name in part.names]
-        answers += [f"{name}_step_if_believed" for name in part.names]
-        if len(part.names) > 1:
-            answers += [f"_{name}_euc" for name in part.names]
-        return self.series(part, answers, asked, _code(part).alias(_CODE))
+        """A bit for each template whose setup passes, and the numbers of all setups."""
+        wanted = [f"_{name}_is_setup" for name in part.names]
+        wanted += [f"{name}_step_if_believed" for name in part.names]
+        wanted += [f"_{name}_{what}" for name in part.names for what in OF_A_SETUP]
+        return self.series(part, wanted, asked, _code(part).alias(_CODE))
 
     def _depend(self) -> None:
         """Follow the numbers that columns read through the columns that read those."""
@@ -171,10 +186,8 @@ class Entries:
 
 
 class Candidates:
-    """The entries of one set, in the order of time.
-
-    `places` are rows of the tape, `rows` those of the kept bars; of each, `codes` has a bit for
-    every template whose setup passes all that the market asks.
+    """The entries of one set: `codes` has, for each kept bar, a bit for every template whose setup
+    passes all that the market asks. `target_ticks` has each template's on all kept bars.
     """
 
     def __init__(
@@ -182,60 +195,36 @@ class Candidates:
         entries: Entries,
         asked: _Asked,
         found: list[dict[str, pl.Series]],
-        rows: npt.NDArray[np.intp],
-        places: npt.NDArray[np.int32],
-        codes: list[int],
+        codes: npt.NDArray[np.uint8],
     ) -> None:
         self._entries, self._asked, self._found = entries, asked, found
-        self.in_order = places
-        self.places: list[int] = places.tolist()
-        self.rows: list[int] = rows.tolist()
         self.codes = codes
-        names = [name.lower() for name in entries.ids]
-        self._stops = [entries.whole(f"_{name}_stop_ticks", asked) for name in names]
-        self._targets = [entries.whole(f"_{name}_target_ticks", asked) for name in names]
-        self._sides = [entries.whole(f"_{name}_seen", asked) for name in names]
-        self._items: dict[tuple[int, str], Callable[[int], Any]] = {}
+        self.target_ticks = [
+            entries.whole(f"_{each.lower()}_target_ticks", asked) for each in entries.ids
+        ]
 
-    def side(self, index: int, which: int) -> int:
-        """Side of a template's setup on an entry bar."""
-        return self._sides[which][self.rows[index]]
-
-    def stop_ticks(self, index: int, which: int) -> int:
-        """Stop of a template's setup on an entry bar."""
-        return self._stops[which][self.rows[index]]
-
-    def target_ticks(self, index: int, which: int) -> int:
-        """Target of a template's setup on an entry bar."""
-        return self._targets[which][self.rows[index]]
-
-    def friction_ticks(self, index: int) -> float:
-        """Expected cost of a round trip decided on an entry bar."""
-        return self._entries.friction_ticks[self.rows[index]]
-
-    def euc(self, index: int, which: int) -> float:
-        """Score of a template's setup on an entry bar."""
-        score: float = self._number(index, which, "euc")
+    def euc(self, row: int, which: int) -> float:
+        """Score of a template's setup on a kept bar."""
+        score: float = self._number(row, which, "euc")
         return score
 
-    def setup(self, index: int, which: int) -> Setup:
-        """The whole setup of a template on an entry bar; it passes all that the market asks."""
-        numbers = [self._number(index, which, what) for what in OF_A_SETUP]
+    def setup(self, row: int, which: int) -> Setup:
+        """The whole setup of a template on a kept bar; it passes all that the market asks."""
+        numbers = [self._number(row, which, what) for what in OF_A_SETUP]
         return Setup._make([self._entries.ids[which], *numbers, None])
 
-    def _number(self, index: int, which: int, what: str) -> Any:
-        row, name = self.rows[index], f"_{self._entries.ids[which].lower()}_{what}"
-        part = self._entries.part_of[row]
-        item = self._items.get((part, name))
-        if item is None:
-            column = self._found[part].get(name)
-            if column is None:
-                column = self._entries.series_of(part, name, self._asked)
-            item = self._items[part, name] = column.fill_null(0).to_numpy().item
-        return item(self._entries.row_of[row])
+    def _number(self, row: int, which: int, what: str) -> Any:
+        entries = self._entries
+        column = self._found[entries.part_of(row)][f"_{entries.ids[which].lower()}_{what}"]
+        return column[entries.row_of(row)]
 
 
 _CODE: Final = "_code"
+_UNKNOWN: Final = -1
+
+
+def _whole_numbers(kept: pl.DataFrame, names: list[str]) -> Numbers:
+    return np.stack([kept[name].fill_null(0).to_numpy() for name in names])
 
 
 def _code(part: _Part) -> pl.Expr:

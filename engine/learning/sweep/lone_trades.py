@@ -7,7 +7,6 @@ from typing import Final
 from engine.learning.sweep.lone_trade import Opening, play_alone
 from engine.learning.sweep.tape import Tape, TapeSession
 from engine.learning.sweep.terms import Played, Terms
-from engine.risk import worst_case_usd
 from engine.rules import Rules
 
 KNOWN_MAX: Final = 150_000
@@ -27,12 +26,18 @@ class LoneTrades:
     played: int = 0
     _known: dict[Key, list[Played]] = field(default_factory=dict)
     _count: int = 0
-    _worst: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def known(self, key: Key, terms: Terms) -> Played | None:
         """The trade under these terms if it has been played; null if not."""
-        for each in self._known.get(key, ()):
-            if each.holds(terms):
+        first, second, third, fourth = terms
+        for each in self._known.get(key, ()):  # Asked a million times: no call for each.
+            low, high = each.low, each.high
+            if (
+                low[0] < first <= high[0]
+                and low[1] < second <= high[1]
+                and low[2] < third <= high[2]
+                and low[3] < fourth <= high[3]
+            ):
                 return each
         return None
 
@@ -48,11 +53,3 @@ class LoneTrades:
         self._known.setdefault(key, []).append(fresh)
         self._count += 1
         return fresh
-
-    def worst_cents(self, place: int, stop_ticks: int, friction_ticks: float) -> int:
-        """Worst case of a stop on a row in cents, which is rounded up to one."""
-        known = self._worst.get((place, stop_ticks))
-        if known is None:
-            worst_usd = worst_case_usd(stop_ticks, friction_ticks, self.rules.instrument)
-            known = self._worst[place, stop_ticks] = int(worst_usd * 100)
-        return known

@@ -39,16 +39,6 @@ class Played(NamedTuple):
     low: Terms
     high: Terms
 
-    def holds(self, terms: Terms) -> bool:
-        """Whether the trade is the same under these terms."""
-        low, high = self.low, self.high
-        return (
-            low[0] < terms[0] <= high[0]
-            and low[1] < terms[1] <= high[1]
-            and low[2] < terms[2] <= high[2]
-            and low[3] < terms[3] <= high[3]
-        )
-
 
 class Span:
     """The range of terms in the making: every bar may narrow it."""
