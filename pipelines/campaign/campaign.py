@@ -13,6 +13,7 @@ from pipelines.campaign.case import Case
 from pipelines.campaign.minimise import minimised
 from pipelines.campaign.run import Outcome, play
 from pipelines.campaign.stage import the_stage
+from pipelines.collector import collector_at_rest, tidy_up
 
 BATCH: Final = 20
 """Runs that a worker plays before it answers."""
@@ -97,7 +98,10 @@ def _pooled(seed: int, workers: int) -> Iterator[list[Outcome]]:
 
 
 def _batch(first: int) -> list[Outcome]:
-    return [_judged(seed) for seed in range(first, first + BATCH)]
+    the_stage()
+    with collector_at_rest():
+        tidy_up()
+        return [_judged(seed) for seed in range(first, first + BATCH)]
 
 
 def _judged(seed: int) -> Outcome:
