@@ -19,6 +19,7 @@ from engine.broker import (
 )
 from engine.desk import LoopFailed, OperatorCommanded, OperatorVerb, SessionClosed
 from engine.errors import HaltDesk, InputRefused, RetryLater
+from engine.market import instants
 from pipelines.collector import collector_at_rest, tidy_up
 from pipelines.session.bars import SessionBars
 from pipelines.session.desk_process import DeskProcess
@@ -133,7 +134,7 @@ class SessionLoop:
         started = perf_counter()
         self.bars.add(told)
         frame, last_at = self.bars.frame, self._dealing.state.last_bar_at
-        closes = frame["closes_at"].to_list()
+        closes = instants(frame["closes_at"])
         decided = 0 if last_at is None else bisect_right(closes, last_at)
         if decided == frame.height:
             return
