@@ -16,10 +16,12 @@ import polars as pl
 
 from engine.beliefs import SIDE_NAMES
 from engine.ladder import PASSED
+from engine.learning.sweep.lone_bracket import BracketBar
 from engine.market import ROW_SOURCES, MarketRow
 from engine.units import Side
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _BLANK: Final[Mapping[str, object]] = {
     "market_step": PASSED,
@@ -101,10 +103,17 @@ class Tape:
             else _reader(frame[sources[name]], is_whole=name == "phase")
             for name in MarketRow._fields
         ]
+        by_name = dict(zip(MarketRow._fields, self._readers, strict=True))
+        priced = [by_name[name] for name in BracketBar._fields[1:]]
+        self._of_brackets: list[Callable[[int], Any]] = [self.closes_us.item, *priced]
 
     def row(self, place: int) -> MarketRow:
         """The bar as the desk reads it, without setups; raises `IndexError` beyond the tape."""
         return MarketRow._make([read(place) for read in self._readers])
+
+    def bracket_bar(self, place: int) -> BracketBar:
+        """The prices of a bar, and the slippage to expect."""
+        return BracketBar._make([read(place) for read in self._of_brackets])
 
     def bars(self, place: int, until: int, constraint: str, side: Side) -> Bars:
         """The bars from `place` on, at most so many at once and none from `until` on."""
@@ -118,6 +127,16 @@ class Tape:
             column = self._frame[f"{constraint.lower()}_{SIDE_NAMES[side]}_effective"]
             found = self._beliefs[constraint, side] = _numbers(column)
         return found
+
+
+def instant_us(at: datetime) -> int:
+    """Microseconds since 1970."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def instant_of(at_us: int) -> datetime:
+    """The instant so many microseconds after 1970."""
+    return _EPOCH + timedelta(microseconds=at_us)
 
 
 def sessions_of(
@@ -145,7 +164,7 @@ def sessions_of(
             TapeSession(
                 session_date=day,
                 opens_at=opens_at,
-                opens_us=(opens_at - _EPOCH) // timedelta(microseconds=1),
+                opens_us=instant_us(opens_at),
                 start=start,
                 end=end,
                 minutes_before=minutes_before,
