@@ -9,6 +9,7 @@ from pydantic import Field
 
 from assets.ingest import IngestedSession
 from assets.ingest import ingest as ingest_sessions
+from assets.made_from import BARS_CONTENT
 from assets.partitions import sessions_of
 from assets.ports import BarSource, MarketStore
 from assets.tables import (
@@ -93,6 +94,7 @@ def _numbers(session: IngestedSession, source: str) -> Mapping[str, Mapping[str,
             "outside_rth": session.outside_rth,
             "out_of_order": session.out_of_order,
             "source": source,
+            **({} if session.sha256 is None else {BARS_CONTENT: session.sha256}),
         },
         "rejected_bars": {
             "dagster/row_count": session.rejected,

@@ -25,7 +25,7 @@ class IngestedSession:
     """What one session brought; `changed` is false when the same bars were already stored.
 
     Rows of the closed days before it count with it: `rejected_by_reason` holds those that claim a
-    session on such a day.
+    session on such a day. `sha256` is the content of the stored bars, null where none were stored.
     """
 
     session_date: date
@@ -35,6 +35,7 @@ class IngestedSession:
     outside_rth: int
     out_of_order: int
     changed: bool
+    sha256: str | None
 
     @property
     def rejected(self) -> int:
@@ -200,6 +201,7 @@ def _ingest_session(
     raw = source.read(rules.instrument.symbol, stretch.first_date, stretch.last_date)
     before = prior_session(session.session_date, rules.session)
     checked = check_bars(raw, rules.instrument, [*([before] if before else []), session])
+    changed, sha256 = _store(checked, rules.instrument.symbol, store, stretch)
     return IngestedSession(
         session_date=session.session_date,
         bars=checked.bars.height,
@@ -209,20 +211,27 @@ def _ingest_session(
         ),
         outside_rth=checked.outside_rth,
         out_of_order=checked.out_of_order,
-        changed=_store(checked, rules.instrument.symbol, store, stretch),
+        changed=changed,
+        sha256=sha256,
     )
 
 
-def _store(checked: CheckedBars, symbol: str, store: MarketStore, stretch: _Stretch) -> bool:
-    """Replace the partitions of the dates read; a session without any row keeps what it had."""
+def _store(
+    checked: CheckedBars, symbol: str, store: MarketStore, stretch: _Stretch
+) -> tuple[bool, str | None]:
+    """Replace the partitions of the dates read; a session without any row keeps what it had.
+
+    Answers whether anything differed, and the content of the bars.
+    """
     session_date = stretch.session.session_date
     rejected = checked.rejected.partition_by("session_date", as_dict=True)
     none_rejected = checked.rejected.clear()
-    changed = []
+    changed, sha256 = [], None
     if checked.bars.height or (session_date,) in rejected:
         written = store.write("bars", checked.bars, symbol=symbol, session_date=session_date)
         rejected.setdefault((session_date,), none_rejected)
         changed.append(written.changed)
+        sha256 = written.sha256
     for (day,), rows in rejected.items():
         written = store.write("rejected_bars", rows, symbol=symbol, session_date=day)
         changed.append(written.changed)
@@ -231,7 +240,7 @@ def _store(checked: CheckedBars, symbol: str, store: MarketStore, stretch: _Stre
         for day in _closed_days(stretch)
         if (day,) not in rejected
     ]
-    return any(changed)
+    return any(changed), sha256
 
 
 def _closed_days(stretch: _Stretch) -> Iterator[date]:

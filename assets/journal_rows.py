@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
+import orjson
 import polars as pl
 
 from contracts.schemas import columns_of
@@ -27,7 +28,7 @@ def decision_rows(events: Sequence[Event], session: Session, rules: Rules) -> pl
 
 
 def _decision(event: Event, session: Session, rules: Rules) -> dict[str, Any]:
-    payload = json.loads(event.payload)
+    payload = orjson.loads(event.payload)
     closes_at = datetime.fromisoformat(event.at)
     is_entry = payload["action"] == Action.ENTER
     scores = {score["template"]: score for score in payload["scores"]}

@@ -1,6 +1,6 @@
 """Stage `learning_state`: how far each template is trusted from the next session on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 import dagster as dg
@@ -9,6 +9,7 @@ import polars as pl
 from assets import told
 from assets.attribution import attribution as attributed
 from assets.learned_history import LearnedHistory, learned_history
+from assets.made_from import OF_BARS, OF_JOURNAL, bars_of, beside
 from assets.partitions import NIGHT_BEFORE, sessions_of
 from assets.ports import LearningJournal, MarketStore, SessionJournals, Warehouse
 from assets.standings import state_before
@@ -60,6 +61,10 @@ def learning_state(
         before, learned[day] = night.state, night.changes
         parts.append(night.state)
     journalled = learning_journal.record(About.TRUST, learned)
+    for lesson in journalled:
+        if lesson.corrects:
+            context.log.warning("%s: the night was corrected", lesson.session_date)
+    _say_made_from(context, session_journals, dates)
     rows = pl.concat(parts)
     trusted = parts[-1].filter(pl.col("trust").is_not_null())
     shown = trusted.select(
@@ -75,6 +80,18 @@ def learning_state(
             "nights_corrected": sum(each.corrects for each in journalled),
         },
     )
+
+
+def _say_made_from(
+    context: dg.AssetExecutionContext, journals: SessionJournals, dates: Sequence[date]
+) -> None:
+    """Keep with each night what it found, so that a correction of it is noticed."""
+    bars = bars_of(context.instance, beside(context.asset_key, "bars"), [str(day) for day in dates])
+    seals = journals.seals(dates)
+    for day in dates:
+        sealed = {OF_JOURNAL: seals[day]} if day in seals else {}
+        made_from = {OF_BARS: bars[str(day)], **sealed}
+        context.add_asset_metadata(made_from, context.asset_key, str(day))
 
 
 def _weighed(trades: pl.DataFrame, attribution: pl.DataFrame) -> pl.DataFrame:

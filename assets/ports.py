@@ -180,6 +180,10 @@ class SessionJournals(Protocol):
         """Events of the session, of these kinds; raises `JournalError` without a journal."""
         ...
 
+    def seals(self, session_dates: Sequence[date]) -> Mapping[date, str]:
+        """By session: a hash that differs once its fills or its account were corrected."""
+        ...
+
     def verify(self, session_date: date) -> Verified | Broken:
         """Follow the hash chain of the session's journal to its end."""
         ...

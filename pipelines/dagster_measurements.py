@@ -14,24 +14,34 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Final
 
 import dagster as dg
 
 from engine.errors import CredenceError
+from engine.journal import REPLAY_CODE, Entry, Stamp
 from pipelines.dagster_home import dagster_home_of
 from pipelines.definitions import definitions_for
-from pipelines.measurements import SEED, BenchBars, Numbers
+from pipelines.journal_files import write_fresh_journal
+from pipelines.measurements import EQUITY_USD, SEED, BenchBars, Numbers
+from pipelines.replay import ReplaySettings, replay
+from pipelines.replay_learning import ReplayNights
+from pipelines.schedules import RANGE_FIRST, RANGE_LAST
 from pipelines.settings import Settings
 from pipelines.storage import ParquetStore
+from pipelines.stored_bars import StoredBars, stored_bars
 from pipelines.wiring import Wiring
 
 JOB: Final = "market_day"
 HISTORY: Final = 6
 """Sessions stored before those that are run, for their context."""
+
+NIGHT_HISTORY: Final = 30
+"""Sessions that the measured night looks back on, its own among them."""
 
 READY: Final = "Credence is at"
 """How `credence up` begins the line that says that the UI answers."""
@@ -53,6 +63,59 @@ def measure_job(folder: Path) -> Numbers:
             ours = _seconds(job, instance, days[-1])
             empty = _seconds(_empty_job(steps), instance, None)
     return {"seconds": ours, "empty_seconds": empty, "steps": steps}
+
+
+def measure_night(folder: Path) -> Numbers:
+    """One night of one session in one process, after the market of so many stored sessions.
+
+    `seconds` and `processor_seconds` are those of the job, `compute_seconds` is the processor time
+    of what the night computes, looking back on the same sessions, without Dagster and its tables.
+    """
+    market = BenchBars.stored(folder).first(NIGHT_HISTORY)
+    days = [str(day) for day in market.contexts["session_date"].sort()]
+    with TemporaryDirectory(dir=folder) as scratch:
+        wiring = Wiring(settings=Settings(home=Path(scratch), source=f"generator:{SEED}"))
+        _store(wiring.market, market, days)
+        compute = _computed(wiring, _replayed(wiring))
+        definitions = definitions_for(wiring)
+        whole = {RANGE_FIRST: days[0], RANGE_LAST: days[-1]}
+        nightly = definitions.resolve_job_def("nightly")
+        with _instance(Path(scratch)) as instance:
+            _seconds(definitions.resolve_job_def("recompute_market"), instance, tags=whole)
+            _seconds(nightly, instance, days[-2])  # What all nights load, once.
+            worked = process_time()
+            seconds = _seconds(nightly, instance, days[-1])
+            worked = process_time() - worked
+    return {"seconds": seconds, "processor_seconds": worked, "compute_seconds": compute}
+
+
+def _replayed(wiring: Wiring) -> StoredBars:
+    """The stored bars, and the journal of their replay in its place."""
+    stored = stored_bars(wiring.market, wiring.rules, None, None)
+    settings = ReplaySettings(equity_usd=EQUITY_USD)
+    write_fresh_journal(
+        wiring.session_journals.replayed,
+        wiring.home.aside,
+        lambda sink: replay(stored.contexts, stored.bars, wiring.rules, settings, sink=sink),
+    )
+    return stored
+
+
+def _computed(wiring: Wiring, stored: StoredBars) -> float:
+    """Processor seconds of the last night alone, from the bars it looks back on to its trust."""
+    last = stored.session_dates[-1]
+    events = wiring.session_journals.events(last)
+    told = [
+        Entry(each.kind, datetime.fromisoformat(each.at), each.payload, each.decision_id)
+        for each in events
+    ]
+    stamp = Stamp(last, wiring.rules.contracts_hash, REPLAY_CODE)
+    took = []
+    for _ in range(2):  # The first time brings in what it needs.
+        started = process_time()
+        ReplayNights(stored.contexts, stored.bars, wiring.rules).after(told, stamp)
+        took.append(process_time() - started)
+    return took[-1]
 
 
 def measure_up(folder: Path) -> Numbers:
@@ -92,9 +155,16 @@ def _instance(home: Path) -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def _seconds(job: dg.JobDefinition, instance: dg.DagsterInstance, day: str | None) -> float:
+def _seconds(
+    job: dg.JobDefinition,
+    instance: dg.DagsterInstance,
+    day: str | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> float:
     started = perf_counter()
-    result = job.execute_in_process(instance=instance, partition_key=day, run_config=_QUIET)
+    result = job.execute_in_process(
+        instance=instance, partition_key=day, tags=tags, run_config=_QUIET
+    )
     if not result.success:
         raise CredenceError(
             f"{job.name}: expected a run that succeeds; run it in the UI to see why"
@@ -124,6 +194,7 @@ def _empty_job(steps: int) -> dg.JobDefinition:
 
 MEASUREMENTS: Final[Mapping[str, Callable[[Path], Numbers]]] = {
     "job": measure_job,
+    "night": measure_night,
     "up": measure_up,
 }
 

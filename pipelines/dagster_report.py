@@ -6,6 +6,7 @@ from typing import Final
 import dagster as dg
 
 from assets.ingest import IngestedSession, IngestReport
+from assets.made_from import BARS_CONTENT
 
 ASSETS: Final = ("bars", "rejected_bars")
 
@@ -30,9 +31,11 @@ def report_ingested(dagster_home: Path, report: IngestReport) -> int:
 
 def _materialisation(asset: str, session: IngestedSession, source: str) -> dg.AssetMaterialization:
     rows = session.bars if asset == "bars" else session.rejected
+    told = {BARS_CONTENT: session.sha256} if asset == "bars" else {}
+    content = {name: value for name, value in told.items() if value is not None}
     return dg.AssetMaterialization(
         asset_key=asset,
         description="Written by credence ingest.",
         partition=str(session.session_date),
-        metadata={"source": source, "dagster/row_count": rows},
+        metadata={"source": source, "dagster/row_count": rows, **content},
     )

@@ -36,12 +36,29 @@ TRADED: Final = {"ops": {"play_session": {"config": {"is_rehearsal": False}}}}
 IN_PROCESS: Final = dg.in_process_executor
 """Steps of a session take milliseconds; a process each would take seconds."""
 
+SOURCE_STAGES: Final = ("bars", "rejected_bars")
+
+REVIEW: Final = dg.AssetSelection.checks(
+    dg.AssetCheckKey(dg.AssetKey("session_context"), "preopen_review")
+)
+"""Of the session about to open; for one that is over it would ask about the wrong day."""
+
 market_day = dg.define_asset_job(
     name="market_day",
-    selection=dg.AssetSelection.assets(*MARKET_STAGES)
-    - dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("session_context"), "preopen_review")),
+    selection=dg.AssetSelection.assets(*MARKET_STAGES) - REVIEW,
     executor_def=IN_PROCESS,
     description="Ingest a finished session and compute every market table, with their checks.",
+)
+
+recompute_market = dg.define_asset_job(
+    name="recompute_market",
+    selection=dg.AssetSelection.assets(
+        *(stage for stage in MARKET_STAGES if stage not in SOURCE_STAGES)
+    )
+    - REVIEW,
+    executor_def=IN_PROCESS,
+    description="Compute every market table again from the bars that are stored, without asking "
+    "their source: after a late correction of some, or after credence ingest.",
 )
 
 preopen = dg.define_asset_job(
@@ -88,6 +105,7 @@ nightly = dg.define_asset_job(
 
 JOBS: Final = (
     market_day,
+    recompute_market,
     preopen,
     trading_session_job,
     rehearse_session,

@@ -35,6 +35,12 @@ _LAST_SEQ: Final = 2**62
 _COLUMNS: Final = ", ".join(Event._fields)
 _EVERY_MINUTE: Final = frozenset({Kind.BAR, Kind.DECISION})
 _BUSY_MILLISECONDS: Final = 5_000
+_BOOKS: Final = (Kind.EXECUTION, Kind.COMMISSION, Kind.ACCOUNT, Kind.SESSION)
+_SEALS: Final = (
+    "select s.session_date, max(e.seq), e.hash from entries e join stamps s on s.id = e.stamp"  # noqa: S608 - our own words.
+    f" where e.kind in ({', '.join('?' * len(_BOOKS))}) and {ACTS} group by s.session_date"
+)
+"""SQLite takes the hash from the row of the greatest number."""
 
 
 class JournalWriter:
@@ -222,6 +228,15 @@ class JournalReader:
         with self._connect() as connection:
             rows = connection.execute("select distinct session_date from stamps order by 1")
             return [date.fromisoformat(day) for (day,) in rows]
+
+    def seals(self) -> dict[date, str]:
+        """By session: the hash of the last event that tells of fills, fees or the account.
+
+        It holds all that was journalled before; what a person does after the close changes none.
+        """
+        with self._connect() as connection:
+            rows = connection.execute(_SEALS, [kind.value for kind in _BOOKS])
+            return {date.fromisoformat(day): sealed for day, _, sealed in rows}
 
     def verify(self) -> Verified | Broken:
         """Follow the whole chain to the head that the writer left."""

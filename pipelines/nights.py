@@ -1,4 +1,4 @@
-"""Which night is due: of the oldest session that was traded and has taught nothing yet."""
+"""Which night is due: of the oldest session that has taught nothing yet, or one corrected since."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -9,9 +9,12 @@ import dagster as dg
 
 from engine.desk import SessionClosed, fact_of
 from engine.journal import Kind
-from pipelines.jobs import market_day, nightly
+from pipelines.corrections import Correction, corrected_market, corrected_nights
+from pipelines.jobs import market_day, nightly, recompute_market
 from pipelines.journal_store import JournalReader
-from pipelines.schedules import NEW_YORK
+from pipelines.schedules import NEW_YORK, RANGE_FIRST, RANGE_LAST
+from pipelines.session_outlook import session_of
+from pipelines.session_request import Closed
 from pipelines.wiring import Wiring
 
 
@@ -67,7 +70,7 @@ def _asked(
         made(dg.AssetKey("learning_state")),
     )
     if isinstance(verdict, str):
-        return dg.SkipReason(verdict)
+        return _asked_again(instance, wiring, attempt) or dg.SkipReason(verdict)
     day = verdict.session_date.isoformat()
     return dg.RunRequest(
         run_key=f"{verdict.job} {day}{attempt}",
@@ -77,10 +80,40 @@ def _asked(
     )
 
 
+def _asked_again(
+    instance: dg.DagsterInstance, wiring: Wiring, attempt: str
+) -> dg.RunRequest | dg.SkipReason | None:
+    """The next step after a late correction, the market before its nights; null without one."""
+    market, night = corrected_market(instance, wiring), corrected_nights(instance, wiring)
+    job, found = (nightly, night) if market is None else (recompute_market, market)
+    if found is None:
+        return None
+    if _is_open(wiring):
+        return dg.SkipReason(f"{found.why}; {job.name} waits until today's session is over")
+    return _again(job.name, found, attempt)
+
+
+def _again(job: str, found: Correction, attempt: str) -> dg.RunRequest:
+    first, last = found.first_date.isoformat(), found.last_date.isoformat()
+    return dg.RunRequest(
+        run_key=f"{job} {first}…{last} {found.digest[:16]}{attempt}",
+        job_name=job,
+        tags={RANGE_FIRST: first, RANGE_LAST: last, "credence/why": found.why},
+    )
+
+
+def _is_open(wiring: Wiring) -> bool:
+    """Whether a session is on: its machine is not to be busy with the past."""
+    now = wiring.clock()
+    session = session_of(now, wiring.rules.session)
+    return not isinstance(session, Closed) and session.opens_at <= now < session.closes_at
+
+
 @dg.sensor(
-    jobs=[market_day, nightly],
+    jobs=[market_day, recompute_market, nightly],
     minimum_interval_seconds=30,
-    description="When a traded session is over: store its market, then learn from it, once each.",
+    description="When a traded session is over: store its market, then learn from it, once each. "
+    "When bars or fills of a learned one were corrected: do its night again, and those after it.",
 )
 def nightly_sensor(
     context: dg.SensorEvaluationContext, wiring: dg.ResourceParam[Wiring]
@@ -101,7 +134,7 @@ def nightly_schedule(
     """A second chance for a night that failed; it waits for the market tables to be made."""
     asked = _asked(context.instance, wiring, f" {_day_of(context.scheduled_execution_time)}")
     if isinstance(asked, dg.RunRequest) and asked.job_name != nightly.name:
-        return dg.SkipReason(f"{asked.tags['credence/why']}; run market_day for it")
+        return dg.SkipReason(f"{asked.tags['credence/why']}; run {asked.job_name} for it")
     return asked
 
 

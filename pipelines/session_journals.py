@@ -44,6 +44,17 @@ class HomeJournals:
         stat = path.stat()
         return _verified(path, (stat.st_mtime_ns, stat.st_size))
 
+    def seals(self, session_dates: Sequence[date]) -> dict[date, str]:
+        """By session: the seal on its fills and its account; a session without a journal has none.
+
+        It differs once something of them, or of what was journalled before, was corrected.
+        """
+        found: dict[date, str] = {}
+        for path in (*map(self.traded, TRADED), *map(self.rehearsed, session_dates), self.replayed):
+            if path.is_file():
+                found = {**JournalReader(path).seals(), **found}
+        return {day: found[day] for day in session_dates if day in found}
+
     def path(self, session_date: date) -> Path:
         """The journal that tells of a session: of the desk, else a rehearsal's, else a replay's.
 

@@ -2,13 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from typing import Final
 
 import dagster as dg
 import polars as pl
 
+from assets.made_from import OF_BARS, bars_of, beside
 from assets.ports import MarketStore, Warehouse
 from assets.tables import session_numbers, table_of
 from engine.rules import Rules
+
+LAST_OF_MARKET: Final = "outcomes"
+"""Once it is stored, all market tables of a session are."""
 
 
 class MarketTables(dg.IOManager):
@@ -20,6 +25,7 @@ class MarketTables(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: pl.DataFrame) -> None:
         table, changed = table_of(context.asset_key), 0
+        made_from = _made_from(context) if table == LAST_OF_MARKET else {}
         for session_date in _dates(context.asset_partition_keys):
             rows = obj.filter(pl.col("session_date") == session_date)
             symbol = self._rules.instrument.symbol
@@ -27,13 +33,19 @@ class MarketTables(dg.IOManager):
             changed += written.changed
             numbers = session_numbers(table, rows, self._rules)
             path = dg.MetadataValue.path(str(written.path))
-            _tell(
-                context, session_date, {**numbers, "dagster/row_count": rows.height, "path": path}
-            )
+            told = {**numbers, "dagster/row_count": rows.height, "path": path}
+            _tell(context, session_date, {**told, **made_from.get(str(session_date), {})})
         context.add_output_metadata({"partitions_changed": changed})
 
     def load_input(self, context: dg.InputContext) -> pl.DataFrame:
         return _loaded(self._market, context, self._rules)
+
+
+def _made_from(context: dg.OutputContext) -> Mapping[str, Mapping[str, dg.MetadataValue]]:
+    """By session: the digest of the bars that were read for it, as metadata."""
+    bars, instance = beside(context.asset_key, "bars"), context.step_context.instance
+    found = bars_of(instance, bars, context.asset_partition_keys)
+    return {day: {OF_BARS: dg.MetadataValue.text(digest)} for day, digest in found.items()}
 
 
 class DeskTables(dg.IOManager):

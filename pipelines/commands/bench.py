@@ -94,6 +94,9 @@ TARGETS: Final = (
     ceiling("dagster_job_seconds", "a session through market_day, in process", "s"),
     ceiling("dagster_empty_seconds", "  as many steps without work", "s"),
     ceiling("dagster_steps", "  steps", "count"),
+    ceiling("night_seconds", "a night of one session, in process", "s", 15),
+    ceiling("night_processor_seconds", "  its processor time", "s"),
+    ceiling("night_compute_seconds", "  of that its own arithmetic", "s", 2),
 )
 
 
@@ -126,7 +129,7 @@ def exit_of(rows: Sequence[Mapping[str, Any]], *, checks: bool) -> Exit:
 
 
 def _steps(scale: Scale) -> int:
-    return 1 + 5 * scale.runs + 2 + 2 * (scale.short_runs + scale.dagster_runs)
+    return 1 + 5 * scale.runs + 2 + 2 * scale.short_runs + 3 * scale.dagster_runs
 
 
 def _measure(scratch: Path, scale: Scale, advance: Advance) -> Mapping[str, Sequence[float]]:
@@ -144,9 +147,9 @@ def _measure(scratch: Path, scale: Scale, advance: Advance) -> Mapping[str, Sequ
     long_trades = runs_of("replay_trades", long_market, scale.runs)
     live = runs_of("live_step", market, scale.runs)
     dagster = range(scale.dagster_runs)
-    job, up = (
+    job, night, up = (
         [_worker(name, market, advance, of="pipelines.dagster_measurements") for _ in dagster]
-        for name in ("job", "up")
+        for name in ("job", "night", "up")
     )
     digests = {str(run["digest"]) for run in runs_of("digest", market, 2)}
     usual = median(_column(trades, "bars_per_second"))
@@ -169,6 +172,9 @@ def _measure(scratch: Path, scale: Scale, advance: Advance) -> Mapping[str, Sequ
         "dagster_job_seconds": _column(job, "seconds"),
         "dagster_empty_seconds": _column(job, "empty_seconds"),
         "dagster_steps": _column(job, "steps"),
+        "night_seconds": _column(night, "seconds"),
+        "night_processor_seconds": _column(night, "processor_seconds"),
+        "night_compute_seconds": _column(night, "compute_seconds"),
         "digests_equal": [float(len(digests) == 1)],
         "import_engine_seconds": _timed(["-c", engine], home, scale.short_runs, advance),
         "status_seconds": _timed(status, home, scale.short_runs, advance),

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from contracts.calendar import sessions_between
 from engine.errors import InputRefused
-from pipelines.commands.dagster_job import run_job
+from pipelines.commands.dagster_job import Ran, run_job
 from pipelines.commands.exits import Exit
 from pipelines.commands.screen import Screen
 from pipelines.schedules import RANGE_FIRST, RANGE_LAST
@@ -28,12 +28,14 @@ CHANGES: Final = (
 def run_learn(
     wiring: Wiring, first_date: date | None, last_date: date | None, *, as_json: bool
 ) -> int:
-    """Run the job nightly over the sessions of a range, and time it; 1 when a check fails."""
+    """Run the nights of a range in order, and time them; 1 when a check fails.
+
+    What their market tables lack, or was corrected since, is computed before.
+    """
     screen = Screen.of_process()
     dates = sessions_to_learn(wiring, first_date, last_date)
-    tags = {RANGE_FIRST: str(dates[0]), RANGE_LAST: str(dates[-1])}
     began, worked = perf_counter(), process_time()
-    ran = run_job(wiring, screen, "nightly", tags=tags)
+    ran = _learn(wiring, screen, dates)
     took = {"seconds": perf_counter() - began, "processor_seconds": process_time() - worked}
     failed = [(name, said) for name, passed, said in ran.checks if not passed]
     measured = {name: round(seconds, 3) for name, seconds in took.items()}
@@ -52,6 +54,35 @@ def run_learn(
     return Exit.DONE if ran.succeeded and not failed else Exit.NO
 
 
+def _learn(wiring: Wiring, screen: Screen, dates: Sequence[date]) -> Ran:
+    lacking = _without_market(wiring, dates)
+    if lacking:
+        market = run_job(wiring, screen, "recompute_market", tags=_range_of(lacking))
+        if not market.succeeded:
+            return market
+    return run_job(wiring, screen, "nightly", tags=_range_of(dates))
+
+
+def _without_market(wiring: Wiring, dates: Sequence[date]) -> Sequence[date]:
+    """First and last session whose market tables are not there, or older than their bars."""
+    import dagster as dg
+
+    from pipelines.corrections import corrected_market
+    from pipelines.dagster_home import dagster_home_of
+
+    stored = wiring.market.session_dates("outcomes", wiring.settings.symbol)
+    lacking = [day for day in dates if day not in stored]
+    with dg.DagsterInstance.from_config(str(dagster_home_of(wiring.settings.home))) as instance:
+        corrected = corrected_market(instance, wiring)
+    if corrected is not None:
+        lacking = sorted([*lacking, corrected.first_date, corrected.last_date])
+    return lacking and (lacking[0], lacking[-1])
+
+
+def _range_of(dates: Sequence[date]) -> dict[str, str]:
+    return {RANGE_FIRST: str(dates[0]), RANGE_LAST: str(dates[-1])}
+
+
 def sessions_to_learn(
     wiring: Wiring, first_date: date | None, last_date: date | None
 ) -> Sequence[date]:
@@ -60,12 +91,12 @@ def sessions_to_learn(
     Raises `InputRefused` naming the first that lacks its bars or a journal: a night builds on the
     one before it, so none may be passed over.
     """
-    rules, stored = wiring.rules, wiring.market.session_dates("outcomes", wiring.settings.symbol)
+    rules, stored = wiring.rules, wiring.market.session_dates("bars", wiring.settings.symbol)
     known = [day for day in stored if wiring.session_journals.path(day).is_file()]
     if not known:
         raise InputRefused(
             f"{wiring.home.root}: expected sessions with outcomes and a journal, found none; "
-            "materialise market_day, then trade, rehearse or replay them"
+            "bring bars in with credence ingest, then trade, rehearse or replay them"
         )
     first, last = first_date or known[0], last_date or known[-1]
     wanted = [each.session_date for each in sessions_between(first, last, rules.session)]

@@ -11,7 +11,7 @@ from contracts import load_rules
 from contracts.calendar import sessions_between
 from pipelines.commands import bench
 from pipelines.commands.exits import Exit
-from pipelines.dagster_measurements import measure_job
+from pipelines.dagster_measurements import measure_job, measure_night
 from pipelines.measurements import MEASUREMENTS, ONE_CORE, BenchBars
 
 TINY = bench.Scale(sessions=2, long_sessions=4, runs=1, short_runs=1, dagster_runs=0)
@@ -88,6 +88,9 @@ def test_the_whole_bench_runs_and_its_keys_stay(
         "dagster_job_seconds",
         "dagster_empty_seconds",
         "dagster_steps",
+        "night_seconds",
+        "night_processor_seconds",
+        "night_compute_seconds",
     ]
 
 
@@ -97,6 +100,14 @@ def test_a_job_takes_longer_with_our_work_in_it_than_without(market: Path) -> No
 
     assert float(numbers["steps"]) >= 20
     assert float(numbers["seconds"]) > float(numbers["empty_seconds"]) > 0
+
+
+@pytest.mark.campaign
+def test_a_night_takes_longer_through_dagster_than_its_arithmetic(market: Path) -> None:
+    numbers = measure_night(market)
+
+    assert float(numbers["processor_seconds"]) > float(numbers["compute_seconds"]) > 0
+    assert float(numbers["seconds"]) > 0
 
 
 def test_a_bench_that_only_reports_never_fails() -> None:
