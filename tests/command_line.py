@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.cli import run
+from pipelines.commands.dagster_job import run_job
+from pipelines.commands.screen import Screen
+from pipelines.schedules import RANGE_FIRST, RANGE_LAST
+from pipelines.settings import load_settings
+from pipelines.wiring import Wiring
 
 FIRST, LAST = "2025-01-02", "2025-01-10"
 """Six generated sessions; in the first weeks of seed 7 the desk finds trades on most days."""
@@ -48,6 +53,18 @@ def replayed(home: Path) -> Path:
     """The home with the six sessions and the full journal of their replay."""
     ended = credence(ingested(home), "replay")
     assert ended.code == 0, ended.err
+    return home
+
+
+def learned(home: Path) -> Path:
+    """The home with the six sessions, their market tables, a replay that learned and its nights."""
+    ingested(home)
+    wiring = Wiring(settings=load_settings({"CREDENCE_HOME": str(home)}))
+    tags = {RANGE_FIRST: FIRST, RANGE_LAST: LAST}
+    assert run_job(wiring, Screen.of_process(), "market_day", tags=tags).succeeded
+    for command in (("replay", "--learn"), ("learn",)):
+        ended = credence(home, *command)
+        assert ended.code == 0, ended.err
     return home
 
 

@@ -1,31 +1,22 @@
 """Every notebook runs from top to bottom on a home as the nights leave it, and is kept clean."""
 
 import os
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import nbformat
 import pytest
-from command_line import credence
-from lineage import Lineage
+from command_line import learned
+from made_once import made_once
 from nbclient import NotebookClient
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 NOTEBOOKS = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
-FIRST, LAST = "2025-01-02", "2025-01-14"
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Eight sessions, replayed, with their nights and the published warehouse."""
-    root = tmp_path_factory.mktemp("notebooks") / "home"
-    with closing(Lineage(root)) as lineage:
-        assert lineage.run("market_day", FIRST, LAST).success
-        replayed = credence(root, "replay")
-        assert replayed.code == 0, replayed.err
-        assert lineage.run("nightly", FIRST, LAST).success
-        yield root
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six sessions, replayed, with their nights and the published warehouse."""
+    return made_once(tmp_path_factory, "learned", learned)
 
 
 @pytest.fixture(autouse=True)

@@ -3,16 +3,23 @@
 from pathlib import Path
 
 import pytest
-from command_line import ingested, replayed
+from command_line import ingested, learned, replayed
+from made_once import made_once
 
 
 @pytest.fixture(scope="session")
 def ingested_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six generated sessions of bars, and nothing made from them."""
-    return ingested(tmp_path_factory.mktemp("ingested") / "home")
+    return made_once(tmp_path_factory, "ingested", ingested)
 
 
 @pytest.fixture(scope="session")
 def replayed_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with the full journal of a replay."""
-    return replayed(tmp_path_factory.mktemp("replayed") / "home")
+    return made_once(tmp_path_factory, "replayed", replayed)
+
+
+@pytest.fixture(scope="session")
+def learned_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with market tables, a replay that learned, and the nights of it."""
+    return made_once(tmp_path_factory, "learned", learned)

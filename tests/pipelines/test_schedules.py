@@ -1,7 +1,7 @@
 """What the schedules ask for: session days, holidays, half days, Mondays, late or already done."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -57,6 +57,12 @@ def sessions(first: str, last: str) -> list[str]:
     return list(SESSIONS.get_partition_keys_in_range(dg.PartitionKeyRange(first, last)))
 
 
+def window(last: str) -> list[str]:
+    """What the schedules look back at on the day after, and two sessions more."""
+    some_days_before = date.fromisoformat(last) - timedelta(days=2 * PRIOR_SESSIONS)
+    return sessions(str(some_days_before), last)[-PRIOR_SESSIONS - 2 :]
+
+
 def range_of(request: dg.RunRequest) -> tuple[str, str]:
     return request.tags[RANGE_FIRST], request.tags[RANGE_LAST]
 
@@ -73,7 +79,7 @@ def test_an_empty_market_is_filled_by_one_run_over_what_a_context_reads(
 def test_monday_asks_for_friday_alone_when_the_rest_is_there(
     instance: dg.DagsterInstance,
 ) -> None:
-    made(instance, "outcomes", *sessions("2024-05-01", "2024-07-03"))
+    made(instance, "outcomes", *window("2024-07-03"))
 
     (request,), _ = tick(market_day_schedule, instance, "2024-07-08 08:15")
 
@@ -81,7 +87,7 @@ def test_monday_asks_for_friday_alone_when_the_rest_is_there(
 
 
 def test_a_hole_is_filled_with_everything_after_it(instance: dg.DagsterInstance) -> None:
-    there = sessions("2024-05-01", "2024-07-05")
+    there = window("2024-07-05")
     made(instance, "outcomes", *(day for day in there if day != "2024-07-01"))
 
     (request,), _ = tick(market_day_schedule, instance, "2024-07-08 08:15")
@@ -93,7 +99,7 @@ def test_a_hole_is_filled_with_everything_after_it(instance: dg.DagsterInstance)
 def test_the_evening_asks_for_the_session_of_the_day(
     instance: dg.DagsterInstance, day: str
 ) -> None:
-    made(instance, "outcomes", *(key for key in sessions("2024-05-01", "2024-07-03") if key < day))
+    made(instance, "outcomes", *(key for key in window("2024-07-03") if key < day))
 
     (request,), _ = tick(market_day_schedule, instance, f"{day} 18:15")
 
@@ -101,7 +107,7 @@ def test_the_evening_asks_for_the_session_of_the_day(
 
 
 def test_the_evening_of_a_holiday_has_nothing_to_ask_for(instance: dg.DagsterInstance) -> None:
-    made(instance, "outcomes", *sessions("2024-05-01", "2024-07-03"))
+    made(instance, "outcomes", *window("2024-07-03"))
 
     requests, said = tick(market_day_schedule, instance, "2024-07-04 18:15")
 
@@ -112,7 +118,7 @@ def test_the_evening_of_a_holiday_has_nothing_to_ask_for(instance: dg.DagsterIns
 def test_the_morning_never_asks_for_the_session_that_has_not_been_held(
     instance: dg.DagsterInstance,
 ) -> None:
-    made(instance, "outcomes", *sessions("2024-05-01", "2024-07-05"))
+    made(instance, "outcomes", *window("2024-07-05"))
 
     requests, said = tick(market_day_schedule, instance, "2024-07-08 08:15")
 
@@ -134,7 +140,7 @@ def test_the_morning_never_asks_for_the_session_that_has_not_been_held(
 def test_before_the_open_of_a_session_day_its_context_is_asked_for(
     instance: dg.DagsterInstance, day: str, before: str
 ) -> None:
-    made(instance, "outcomes", *sessions("2024-01-02", before))
+    made(instance, "outcomes", *window(before))
 
     (request,), _ = tick(preopen_schedule, instance, f"{day} 08:30")
 
@@ -161,7 +167,7 @@ def test_a_closed_day_is_named_though_the_newest_partition_is_the_next_session(
 def test_without_the_sessions_before_it_the_desk_waits_and_says_so(
     instance: dg.DagsterInstance,
 ) -> None:
-    made(instance, "outcomes", *sessions("2024-05-01", "2024-07-03"))
+    made(instance, "outcomes", *window("2024-07-03"))
 
     requests, said = tick(preopen_schedule, instance, "2024-07-08 08:30")
 
@@ -170,7 +176,7 @@ def test_without_the_sessions_before_it_the_desk_waits_and_says_so(
 
 
 def test_a_context_that_is_there_is_not_asked_for_again(instance: dg.DagsterInstance) -> None:
-    made(instance, "outcomes", *sessions("2024-05-01", "2024-07-05"))
+    made(instance, "outcomes", *window("2024-07-05"))
     made(instance, "session_context", "2024-07-08")
 
     requests, said = tick(preopen_schedule, instance, "2024-07-08 08:40")
