@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -27,7 +28,7 @@ from engine.learning.sweep.market import loosest
 from engine.learning.sweep.terms import Played, Terms
 from engine.learning.variants import Variant
 from engine.rules import Rules
-from engine.trade import TradeClosed
+from engine.trade import ExitKind, TradeClosed
 from pipelines.commands.exits import Exit
 from pipelines.replay import ReplaySettings
 from pipelines.stored_bars import StoredBars
@@ -107,6 +108,69 @@ def test_a_swept_set_takes_the_trades_of_its_full_replay(number: int, equity: in
     walked = compare(usual(), SETS[number], equity)
 
     assert walked.trades > 0
+
+
+LAWS: Mapping[str, Mapping[str, object]] = {
+    "a day ends early": {"loss_usd_per_day_max": Decimal(20)},
+    "a week ends early": {"loss_usd_per_week_max": Decimal(30)},
+    "a month ends early": {"loss_usd_per_month_max": Decimal(45)},
+    "one loss locks out": {"consecutive_losses_max": 1},
+    "one entry a day": {"trades_per_day_max": 1},
+    "many entries an hour": {
+        "trades_per_day_max": 6,
+        "entries_per_hour_max": 3,
+        "minutes_between_entries_min": 5,
+        "loss_usd_per_day_max": Decimal(200),
+    },
+}
+
+
+@pytest.mark.parametrize("law", LAWS.values(), ids=LAWS.keys())
+def test_a_limit_that_binds_binds_a_swept_set_as_it_binds_the_desk(law: Mapping[str, Any]) -> None:
+    rules = replace(RULES, constitution=replace(RULES.constitution, **law))
+    stretch, folder = stretch_of(market(24), rules)
+
+    walked = walk(stretch, SETS[0])
+
+    assert walked.refused is None
+    assert difference(walked.kept, replayed(folder, SETS[0], rules=rules)) is None
+    assert walked.trades != walk(usual()[0], SETS[0]).trades
+
+
+ODD: Mapping[str, tuple[str, float, ExitKind | None]] = {
+    "hardly any time": ("time_stop_minutes", 2, ExitKind.TIME_STOP),
+    "hardly any patience": ("thesis_belief_min", 0.9, ExitKind.THESIS),
+    "a veto on most bars": ("noise_veto_belief", 0.36, None),
+}
+
+
+@pytest.mark.parametrize(("name", "after", "kind"), ODD.values(), ids=ODD.keys())
+def test_a_set_far_from_today_takes_the_trades_of_its_replay(
+    name: str, after: float, kind: ExitKind | None
+) -> None:
+    ids = [block.id for block in RULES.strategies.templates]
+    keys = [f"templates[{each}].{name}" for each in ids] if name.startswith("time") else [name]
+    changes = [Variant(file="strategies", key=key, before=0, after=after) for key in keys]
+    far = ParameterSet(number=1, changes=tuple(changes))
+
+    walked = compare(usual(), far)
+
+    if kind is None:
+        assert 0 < walked.trades < walk(usual()[0], SETS[0]).trades
+    else:
+        assert sum(each.exit_kind is kind for each in walked.kept) > walked.trades / 3
+
+
+def test_sessions_that_end_early_are_swept_as_they_are_replayed() -> None:
+    days = market(12, start=date(2024, 11, 20))
+    is_half = pl.col("session_minutes") < 300
+    (half_day,) = days.contexts.filter(is_half)["session_date"].to_list()
+    place = stretch_of(days)
+
+    walked = [compare(place, chosen) for chosen in SETS[:3]]
+
+    assert half_day == date(2024, 11, 29)
+    assert any(each.at.date() == half_day for way in walked for each in way.kept)
 
 
 def test_remembered_slippage_is_scored_as_the_desk_scores_it() -> None:
