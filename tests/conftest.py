@@ -27,3 +27,17 @@ def real_bars_dir() -> Path:
     if not REAL_BARS.is_dir():
         pytest.skip(f"the real bars are not at {REAL_BARS}")
     return REAL_BARS
+
+
+LONGEST_FIRST = (
+    *("test_ui", "test_many_machines", "test_jobs", "test_demo", "test_notebooks", "test_up"),
+    *("test_crashes", "test_processes", "test_trading_session", "test_checklist"),
+    *("test_cli_learn", "test_corrections", "test_campaign", "test_bench", "test_bench_live"),
+    *("test_checks_on_planted_damage", "test_clients", "test_ibkr_async", "test_sensors"),
+)
+"""Modules that take long, so that no worker is left with one of them when the others are done."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {name: number for number, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))

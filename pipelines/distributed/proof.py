@@ -82,8 +82,11 @@ def prove(
     )
 
 
-def in_one_process(home: Path, symbol: str, session_dates: Sequence[date]) -> None:
-    """The desk's own `market_day` over all sessions; raises `InstanceBusy` when it fails."""
+def in_one_process(home: Path, symbol: str, session_dates: Sequence[date], *stages: str) -> None:
+    """The desk's own `market_day` over all sessions; of these stages alone if any is named.
+
+    Raises `InstanceBusy` when it fails.
+    """
     wiring = Wiring.from_environment(
         {**os.environ, "CREDENCE_HOME": str(home), "CREDENCE_SYMBOL": symbol}
     )
@@ -91,7 +94,11 @@ def in_one_process(home: Path, symbol: str, session_dates: Sequence[date]) -> No
     span = {RANGE_FIRST: str(min(session_dates)), RANGE_LAST: str(max(session_dates))}
     with dg.DagsterInstance.ephemeral() as instance:
         result = job.execute_in_process(
-            instance=instance, tags=span, run_config=_QUIET, raise_on_error=False
+            instance=instance,
+            tags=span,
+            run_config=_QUIET,
+            asset_selection=[dg.AssetKey(stage) for stage in stages] or None,
+            raise_on_error=False,
         )
     if not result.success:
         raise InstanceBusy(f"market_day of {symbol} failed in one process; see its log above")

@@ -6,13 +6,14 @@ import sys
 import pytest
 from command_line import credence
 
-DAY = "2025-01-10"
+FIRST, DAY = "2024-06-24", "2024-07-03"
+"""The session that is played is a half day."""
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
-    ingested = credence(home, "ingest", "generator:7", "--from", "2025-01-02", "--to", DAY)
+    ingested = credence(home, "ingest", "generator:7", "--from", FIRST, "--to", DAY)
     assert ingested.code == 0, ingested.err
     return home
 
@@ -29,7 +30,7 @@ def test_a_session_by_hand_tells_its_decisions_and_ends_with_one_object(traded):
     answer = ended.json
     assert ended.code == 0, ended.err
     assert (answer["ending"], answer["mode"], answer["position"]) == ("closed", "paper", 0)
-    assert sum(answer["actions"].values()) == answer["bars"] == 390
+    assert sum(answer["actions"].values()) == answer["bars"] == 210
     assert "09:31 ET skip" in ended.err
 
 

@@ -28,9 +28,9 @@ DEADLY = (
     "before:place_bracket",
     "after:place_bracket",
     "told:ExecutionReported",
-    "told:CommissionReported",
+    pytest.param("told:CommissionReported", marks=pytest.mark.campaign),
     "before:flatten",
-    "after:flatten",
+    pytest.param("after:flatten", marks=pytest.mark.campaign),
 )
 ENDS = clock_after(20)
 
