@@ -1,11 +1,12 @@
 """Contract files into `engine.rules.Rules`: read, build, bound, cross-check, hash."""
 
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
 from contracts.ceilings import check_ranges
-from contracts.reading import FOLDER, Plain, content_hash, read_contracts
+from contracts.reading import FOLDER, Plain, content_hash, contract_texts, parse_contract
 from contracts.typed import build
 from contracts.within import check_within
 from engine.biases import BiasRules
@@ -34,7 +35,17 @@ def load_rules(
 
     `signals` are the names that evidence and biases may use, if not those of the engine.
     """
-    return rules_of(read_contracts(folder or FOLDER), symbol, signals)
+    texts = contract_texts(folder or FOLDER)
+    return _loaded(tuple(texts.items()), symbol, None if signals is None else tuple(signals))
+
+
+@lru_cache(maxsize=16)
+def _loaded(
+    texts: tuple[tuple[str, str], ...], symbol: str, signals: tuple[str, ...] | None
+) -> Rules:
+    """The rules that these texts state; a file is read each time, and parsed when it changed."""
+    contents = {stem: parse_contract(text, f"{stem}.yaml") for stem, text in texts}
+    return rules_of(contents, symbol, signals)
 
 
 def rules_of(

@@ -34,7 +34,14 @@ FILES: Final = (
 
 
 def read_contracts(folder: Path = FOLDER) -> dict[str, dict[str, Plain]]:
-    """Parsed content of every contract file by stem; a missing or unknown file is an error."""
+    """Parsed content of every contract file by stem; raises `ContractError` with line and key."""
+    return {
+        stem: parse_contract(text, f"{stem}.yaml") for stem, text in contract_texts(folder).items()
+    }
+
+
+def contract_texts(folder: Path = FOLDER) -> dict[str, str]:
+    """What every contract file says, by stem; a missing or unknown file is an error."""
     found = {path.stem for path in folder.glob("*.yaml")}
     if missing := sorted(set(FILES) - found):
         raise ContractError(
@@ -46,7 +53,7 @@ def read_contracts(folder: Path = FOLDER) -> dict[str, dict[str, Plain]]:
             f"{folder}/{unknown[0]}.yaml: no contract has this name; "
             f"remove it or rename it to one of {', '.join(FILES)}"
         )
-    return {stem: read_contract(folder / f"{stem}.yaml") for stem in FILES}
+    return {stem: _text_of(folder / f"{stem}.yaml") for stem in FILES}
 
 
 def contracts_hash(folder: Path | None = None) -> str:
@@ -59,19 +66,17 @@ def content_hash(contents: Mapping[str, dict[str, Plain]]) -> str:
     return hashlib.sha256(canonical(dict(contents)).encode()).hexdigest()
 
 
-def read_contract(path: Path) -> dict[str, Plain]:
-    """Parsed content of one file; raises `ContractError` with file, line and key."""
+def _text_of(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ContractError(
             f"{path.name}: expected UTF-8 text, byte {error.start} is none; save the file as UTF-8"
         ) from error
-    return parse_contract(text, path.name)
 
 
 def parse_contract(text: str, name: str) -> dict[str, Plain]:
-    """Parsed text of the file of this name; raises as `read_contract` does."""
+    """Parsed text of the file of this name; raises `ContractError` with file, line and key."""
     try:
         content = yaml.load(text, Loader=ContractLoader)  # noqa: S506 - a SafeLoader.
     except yaml.MarkedYAMLError as error:
