@@ -42,6 +42,7 @@ def session_report(
     warehouse: dg.ResourceParam[Warehouse],
     session_journals: dg.ResourceParam[SessionJournals],
     reports: dg.ResourceParam[Path],
+    searches: dg.ResourceParam[Path],
     rules: dg.ResourceParam[Rules],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """Writes one self-contained page per session, and its numbers as a row.
@@ -50,7 +51,9 @@ def session_report(
     """
     sessions = sessions_of(context.partition_keys, rules.session)
     rows, newest = [], sessions[-1].session_date
-    for material in materials(market, warehouse, session_journals, sessions, rules):
+    for material in materials(
+        market, warehouse, session_journals, sessions, rules, searches=searches
+    ):
         row, path = write_session_page(material, reports)
         rows.append(row)
         shown = _shown(material) if material.day == newest else {}

@@ -139,7 +139,7 @@ def shadowed(wiring: Wiring) -> list[Shadowed]:
 
 def kept_evolutions(wiring: Wiring) -> list[Evolution]:
     """Every week's search, oldest first."""
-    return [_read(path) for path in sorted(_folder(wiring).glob("*.json"))]
+    return [_read(path) for path in sorted(wiring.searches.glob("*.json"))]
 
 
 def kept_evolution(wiring: Wiring, through: date | None) -> Evolution:
@@ -150,7 +150,7 @@ def kept_evolution(wiring: Wiring, through: date | None) -> Evolution:
         there = ", ".join(str(each.through) for each in kept) or "none"
         wanted = "a search" if through is None else f"a search through {through}"
         raise InputRefused(
-            f"{_folder(wiring)}: expected {wanted}, found {there}; run credence evolve"
+            f"{wiring.searches}: expected {wanted}, found {there}; run credence evolve"
         )
     return chosen[-1]
 
@@ -207,14 +207,10 @@ def _changed(variant: Variant, rules: Rules) -> Rules | None:
     return None
 
 
-def _folder(wiring: Wiring) -> Path:
-    return wiring.home.root / "evolution"
-
-
 def _keep(wiring: Wiring, done: Evolution) -> None:
     content = asdict(done) | {"through": done.through.isoformat()}
     text = json.dumps(content, indent=1, ensure_ascii=False)
-    path = _folder(wiring) / f"{done.through}.json"
+    path = wiring.searches / f"{done.through}.json"
     write_atomically(path, text.encode(), wiring.home.aside)
 
 

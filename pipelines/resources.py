@@ -14,6 +14,7 @@ def resources_of(wiring: Wiring) -> Mapping[str, object]:
         "market": wiring.market,
         "warehouse": wiring.warehouse,
         "reports": wiring.reports,
+        "searches": wiring.searches,
         "session_journals": wiring.session_journals,
         "learning_journal": wiring.learning_journal,
         "market_tables": MarketTables(wiring.market, wiring.rules),

@@ -72,6 +72,11 @@ class Wiring:
         return self.home.root / "reports"
 
     @cached_property
+    def searches(self) -> Path:
+        """Folder of the weekly searches."""
+        return self.home.root / "evolution"
+
+    @cached_property
     def journals(self) -> Path:
         return self.home.journals
 

@@ -4,11 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
 import polars as pl
 
+from assets.kept_searches import KeptSearch, search_before
 from assets.ports import MarketStore, SessionJournals, Warehouse
 from assets.prior_sessions import contexts_from
 from assets.rows import outcome_rows
@@ -34,7 +36,8 @@ _UNTOLD: Final = frozenset({Kind.BAR, Kind.DECISION, Kind.CLOCK, Kind.INTENT, Ki
 @dataclass(frozen=True, kw_only=True)
 class SessionMaterial:
     """One session: `frame` is its market frame, `rows` the desk tables by name, `refused` its
-    counterfactual ledger (`VETO_COLUMNS`), `chain` the verdict on the whole journal.
+    counterfactual ledger (`VETO_COLUMNS`), `chain` the verdict on the whole journal, `search` the
+    newest weekly one before the session.
     """
 
     session: Session
@@ -45,6 +48,7 @@ class SessionMaterial:
     refused: pl.DataFrame
     events: Sequence[Event]
     chain: Verified | Broken
+    search: KeptSearch | None
 
     @property
     def day(self) -> date:
@@ -119,11 +123,13 @@ def materials(
     journals: SessionJournals,
     sessions: Sequence[Session],
     rules: Rules,
+    *,
+    searches: Path,
 ) -> Iterator[SessionMaterial]:
     """One after the other, ascending; the market is computed once for all of them.
 
-    What a night has not written yet is empty. Raises `JournalError` for a session without a
-    journal.
+    What a night has not written yet is empty; `searches` is the folder of the weekly ones. Raises
+    `JournalError` for a session without a journal.
     """
     symbol, first, last = (
         rules.instrument.symbol,
@@ -146,4 +152,5 @@ def materials(
             refused=refused.filter(own),
             events=journals.events(session.session_date),
             chain=journals.verify(session.session_date),
+            search=search_before(searches, session.session_date),
         )

@@ -51,7 +51,12 @@ def _session(wiring: Wiring, session_date: date) -> Told:
 
     session = session_on(session_date, wiring.rules.session)
     (material,) = materials(
-        wiring.market, wiring.warehouse, wiring.session_journals, [session], wiring.rules
+        wiring.market,
+        wiring.warehouse,
+        wiring.session_journals,
+        [session],
+        wiring.rules,
+        searches=wiring.searches,
     )
     row, page = write_session_page(material, wiring.reports)
     return page, row, look_at(material)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import date
+from hashlib import sha256
 from pathlib import Path
 
 import dagster as dg
@@ -72,6 +73,7 @@ def test_rejected_rows_are_told_by_reason(fresh: Fresh, tmp_path: Path) -> None:
         "outside_rth": 1,
         "out_of_order": 0,
         "source": f"csv:{tmp_path / 'bars.csv'}",
+        "sha256": sha256(lineage.path("bars", "2024-07-05").read_bytes()).hexdigest(),
         "partitions_changed": 2,
     }
 

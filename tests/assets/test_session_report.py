@@ -1,11 +1,13 @@
 """The page of a session: what it says, that it says it always alike, and what it warns of."""
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -13,6 +15,7 @@ import polars as pl
 import pytest
 from lineage import LAST_DAY, Lineage, evaluations, materialized, tamper
 
+from assets.kept_searches import search_before
 from assets.report.headline import headline, report_row
 from assets.report.look_at import Gravity, look_at
 from assets.report.model import SessionMaterial, materials
@@ -23,6 +26,7 @@ from contracts.schemas import columns_of
 from engine.broker import FeedReported, FeedState
 from engine.desk.encoding import entry_of
 from engine.desk.facts import AlertRaised
+from engine.errors import InputRefused
 from engine.journal import Broken, Chain, Event, Stamp
 from engine.kill import KillCause, KillChanged, KillEvent, KillState
 
@@ -58,6 +62,7 @@ def material_of(lineage: Lineage) -> SessionMaterial:
         wiring.session_journals,
         [session_on(DAY, wiring.rules.session)],
         wiring.rules,
+        searches=wiring.searches,
     )
     return found
 
@@ -93,6 +98,39 @@ def test_a_night_leaves_one_page_that_needs_nothing_else(night: Lineage) -> None
     assert not re.search(r"<script|<link|<img|src=|@import|url\(", page)
     hosts = set(re.findall(r"https?://[^\"' <]+", page))
     assert hosts == {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+
+
+def test_the_page_says_how_many_variants_the_last_search_tried_and_how_far_it_was_luck(
+    material: SessionMaterial, tmp_path: Path
+) -> None:
+    best = {"name": "K1 30 → 32", "gain_r": 0.2, "gain_ahead_r": -0.1, "deflated_sharpe": 0.41}
+    kept = {"through": "2024-07-05", "sessions": 60, "tried": 90, "best": best, "why_not": "luck"}
+    for day in ("2024-07-05", LAST_DAY):
+        content = kept if day != LAST_DAY else {**kept, "tried": 91}
+        (tmp_path / f"{day}.json").write_text(json.dumps(content))
+
+    page = session_page(replace(material, search=search_before(tmp_path, DAY)))
+
+    assert "The last weekly search" not in session_page(material)
+    assert (
+        "K1 30 → 32: the best of 90 variants on 60 sessions through 2024-07-05: +0.200 R a "
+        "session, -0.100 R ahead of the choice, deflated Sharpe ratio 0.41; the search proposed "
+        "nothing: luck."
+    ) in page
+
+
+def test_a_search_that_found_nothing_says_why_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "2024-07-05.json"
+    path.write_text(
+        '{"through": "2024-07-05", "sessions": 60, "tried": 90, "best": null, "why_not": "none"}'
+    )
+    found = search_before(tmp_path, DAY)
+    path.write_text('{"through": "2024-07-05"}')
+
+    assert found is not None
+    assert (found.tried, found.name, found.evidence, found.why_not) == (90, None, None, "none")
+    with pytest.raises(InputRefused, match=r"2024-07-05\.json: expected a kept search"):
+        search_before(tmp_path, DAY)
 
 
 def stored(lineage: Lineage) -> list[dict[str, Any]]:
