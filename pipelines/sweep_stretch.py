@@ -27,10 +27,10 @@ from pipelines.replay import ReplaySettings, exchange_seed, replay
 CHUNK_SESSIONS: Final = 64
 """Sessions whose market is computed at once: the wide columns of more would not fit beside it."""
 
-FIRST_SETS: Final = 2
+FIRST_SETS: Final = 3
 SETS_AT_ONCE: Final = 100
 """Sets that walk side by side: few at first, when most trades are still to be played, so that the
-next process soon has something to do; then twice as many each time, up to so many."""
+next process soon has something to do; then three times as many each time, up to so many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ def batches(orders: Sequence[SetOrder]) -> Iterator[Sequence[SetOrder]]:
     first, count = 0, FIRST_SETS
     while first < len(orders):
         yield orders[first : first + count]
-        first, count = first + count, min(2 * count, SETS_AT_ONCE)
+        first, count = first + count, min(3 * count, SETS_AT_ONCE)
 
 
 def write_stretch(folder: Path, bars: pl.DataFrame, contexts: pl.DataFrame) -> None:

@@ -38,7 +38,8 @@ def sweep_spec() -> str:
 
 
 def _counts(sets: Any) -> Any:
-    gain = alt.X("gain_r:Q", bin=alt.Bin(maxbins=40), axis=alt.Axis(title="gain, R a session"))
+    axis = alt.Axis(title="gain, R a session", tickCount=6)
+    gain = alt.X("gain_r:Q", bin=alt.Bin(maxbins=40), axis=axis)
     return sets.mark_bar(color=CALM, opacity=0.6).encode(
         gain, alt.Y("count():Q", axis=alt.Axis(title="sets", tickCount=4))
     )

@@ -107,11 +107,12 @@ class Accounts:
     def _session(self, nth: int, session: TapeSession, start: int, end: int) -> None:
         """The entries of one session: its candidates are among the kept bars `start` to `end`."""
         is_candidate = self._codes[:, start:end] != 0
-        ahead = np.arange(end - start)
+        ahead, least_cents = np.arange(end - start), self._entries.least_cents[start:end]
         next_row = np.zeros(len(self.ways), np.intp)
         while True:
             (who,) = np.nonzero(self._goes_on & self.counters.may_enter())
             found = is_candidate[who] & (ahead >= next_row[who, None])
+            found &= least_cents <= self.counters.budget[who, None]
             has_one = found.any(axis=1)
             who = who[has_one]
             if not who.size:
@@ -149,7 +150,7 @@ class Accounts:
         return (
             self._is_of_tier[which, tier]
             & (self._entries.stop_ticks[which, rows] <= self._stop_ticks_max[tier])
-            & (self._entries.worst_cents(which, rows) <= self.counters.budget[who])
+            & (self._entries.worst_cents[which, rows] <= self.counters.budget[who])
         )
 
     def _of_several(self, nth: int, row: int, session: TapeSession) -> int:

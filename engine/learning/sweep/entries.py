@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from engine.instrument import Instrument
 from engine.ladder import PASSED
 from engine.learning.parameter_sets import ParameterSet
 from engine.learning.sweep.columns import OF_A_SETUP, Formulas, Values, change_key
@@ -58,20 +59,21 @@ class _Asked:
 class Entries:
     """The entries among the kept bars, for one parameter set after the other.
 
-    `places` are their rows of the tape. `side` and `stop_ticks` have a row for each template and
-    are the same for all sets; they mean nothing where it has no geometry.
+    `places` are their rows of the tape. `side`, `stop_ticks` and `worst_cents`, the worst case of
+    that stop, have a row for each template and are the same for all sets; they mean nothing where
+    it has no geometry. `least_cents` is the least worst case on a bar.
     """
 
     def __init__(self, kept: pl.DataFrame, rules: Rules) -> None:
         self.ids = [block.id for block in rules.strategies.templates]
         self.places: Numbers = kept["_place"].to_numpy()
         self._formulas = Formulas(rules)
-        self._instrument = rules.instrument
-        self._friction_ticks = kept["friction_ticks"].to_numpy()
         names = self._formulas.names
         self.side = _whole_numbers(kept, [f"_{name}_seen" for name in names])
         self.stop_ticks = _whole_numbers(kept, [f"_{name}_stop_ticks" for name in names])
-        self._worst_cents = np.full(self.stop_ticks.shape, _UNKNOWN)
+        friction = kept["friction_ticks"].to_numpy()
+        self.worst_cents = _worst_cents(self.stop_ticks, friction, rules.instrument)
+        self.least_cents = np.where(self.side, self.worst_cents, _NEVER_CENTS).min(axis=0)
         self._parts = _parts(kept, names)
         part_of, row_of = np.zeros(kept.height, np.int8), np.zeros(kept.height, np.int32)
         for number, part in enumerate(self._parts):
@@ -95,15 +97,6 @@ class Entries:
         for part, columns in zip(self._parts, found, strict=True):
             codes[part.rows] = columns[_CODE].to_numpy()
         return Candidates(self, asked, found, codes)
-
-    def worst_cents(self, which: Numbers, rows: Numbers) -> Numbers:
-        """Worst case of templates' stops on kept bars in cents, which is rounded up to one."""
-        worst = self._worst_cents[which, rows]
-        for nth in np.flatnonzero(worst == _UNKNOWN).tolist():
-            stop, friction = self.stop_ticks[which[nth], rows[nth]], self._friction_ticks[rows[nth]]
-            worst_usd = worst_case_usd(int(stop), float(friction), self._instrument)
-            worst[nth] = self._worst_cents[which[nth], rows[nth]] = int(worst_usd * 100)
-        return worst
 
     def whole(self, name: str, asked: _Asked) -> list[int]:
         """A whole number of a template on all kept bars, 0 where it has none."""
@@ -220,7 +213,19 @@ class Candidates:
 
 
 _CODE: Final = "_code"
-_UNKNOWN: Final = -1
+_NEVER_CENTS: Final = 10**12
+_CLOSE_CENTS: Final = 1e-6
+"""More than floats can be off: only close calls are judged in money."""
+
+
+def _worst_cents(stop_ticks: Numbers, friction_ticks: Numbers, instrument: Instrument) -> Numbers:
+    """Worst cases as `worst_case_usd` has them, which rounds up to a cent."""
+    cents = (stop_ticks + friction_ticks) * float(instrument.tick_value_usd * 100)
+    worst = np.ceil(cents).astype(np.int64)
+    for which, row in np.argwhere(np.abs(cents - np.rint(cents)) < _CLOSE_CENTS).tolist():
+        stop, friction = int(stop_ticks[which, row]), float(friction_ticks[row])
+        worst[which, row] = int(worst_case_usd(stop, friction, instrument) * 100)
+    return worst
 
 
 def _whole_numbers(kept: pl.DataFrame, names: list[str]) -> Numbers:
