@@ -17,18 +17,23 @@ SOAK ?= 100
 help:  ## List the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-$(STAMP): requirements.lock pyproject.toml
+define install  # all that this lock file names, and nothing else
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Credence needs Python 3.11 or newer; this is " + sys.version'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode requirements.lock
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes --compile-bytecode $(1)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@$(BIN)/python -m compileall -q engine contracts assets pipelines
+endef
+
+$(STAMP): requirements.lock pyproject.toml
+	$(call install,requirements.lock)
+	@rm -f $(DISTRIBUTED)
 	@touch $@
 
-$(DISTRIBUTED): $(STAMP) requirements-distributed.lock
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements-distributed.lock
-	@touch $@
+$(DISTRIBUTED): requirements-distributed.lock requirements.lock pyproject.toml
+	$(call install,requirements-distributed.lock)
+	@touch $(STAMP) $@
 
 demo: $(STAMP)  ## Run the whole story on generated bars (SOURCE=lean:DIR for real ones)
 	@$(BIN)/credence demo --source "$(SOURCE)"
@@ -39,7 +44,7 @@ ui: $(STAMP)  ## Open the Dagster UI on 127.0.0.1:3000 (DEMO=1: what the demo le
 test: $(DISTRIBUTED)  ## Lint, types, import direction and all tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --num-workers 2
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
