@@ -1,5 +1,6 @@
 """A bracket by itself fills as it would at the simulated exchange."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -124,8 +125,8 @@ def by_itself(
 class Hopeful(LoneBracket):
     """The planted bug: a target does not wait although the rest of the bar reaches the stop."""
 
-    def _exit_hit(self, price: int, end: int, low: int, high: int) -> tuple[Leg, int, int] | None:
-        return super()._exit_hit(price, end, max(low, price), min(high, price))
+    def _stop_comes_first(self, ahead: Sequence[tuple[int, int]]) -> bool:
+        return False
 
 
 def test_a_target_that_does_not_wait_for_its_stop_would_be_seen() -> None:

@@ -4,7 +4,7 @@ The rules are those of `engine.exchange` without faults, in plain numbers and wi
 anybody; a test holds every fill of it against the exchange.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum, auto
 from math import ceil
 from typing import Final, NamedTuple
@@ -103,7 +103,7 @@ class LoneBracket:
         """What one closed bar fills."""
         if self._phase is _Phase.PENDING and self._expires_us < bar.closes_us:
             self._phase = _Phase.OVER
-        if self._phase is _Phase.OVER:
+        if self._phase is _Phase.OVER or not self._is_touched(bar):
             return []
         known = len(self._fills)
         expected = self._settings.slippage_ticks
@@ -113,8 +113,7 @@ class LoneBracket:
         path = self._path(bar)
         start = path[0]
         for index, end in enumerate(path):
-            ahead = [price for _, price in path[index:]]
-            self._move(start, end, min(ahead), max(ahead))
+            self._move(start, end, path[index:])
             start = end
         if self._phase is _Phase.PENDING and self._expires_us == bar.closes_us:
             self._phase = _Phase.OVER
@@ -142,21 +141,29 @@ class LoneBracket:
             path.insert(before + 1, (at, a_price + int((b_price - a_price) * share)))
         return path
 
-    def _move(self, start: _Point, end: _Point, low: int, high: int) -> None:
-        """All that trades on the way; `low` and `high` are those of the rest of the bar."""
+    def _is_touched(self, bar: BracketBar) -> bool:
+        """Whether a bar can mean anything at all: the cheap question asked first."""
+        if self._phase is not _Phase.OPEN:
+            return True
+        if self._side > 0:
+            return bar.low_ticks <= self._stop or bar.high_ticks >= self._target
+        return bar.high_ticks >= self._stop or bar.low_ticks <= self._target
+
+    def _move(self, start: _Point, end: _Point, ahead: Sequence[_Point]) -> None:
+        """All that trades on the way; `ahead` is the rest of the bar's path."""
         now, price = start
-        while (hit := self._hit(now, price, end[1], low, high)) is not None:
+        while (hit := self._hit(now, price, end[1], ahead)) is not None:
             leg, reached, paid = hit
             now, price = max(now, _instant(start, end, reached)), reached
             self._fills.append(Fill(leg, now, paid))
             self._phase = _Phase.OPEN if leg is Leg.ENTRY else _Phase.OVER
 
     def _hit(
-        self, now: int, price: int, end: int, low: int, high: int
+        self, now: int, price: int, end: int, ahead: Sequence[_Point]
     ) -> tuple[Leg, int, int] | None:
         """What trades next while the price moves on to `end`: leg, price reached, price paid."""
         if self._phase is _Phase.OPEN:
-            return self._exit_hit(price, end, min(low, price), max(high, price))
+            return self._exit_hit(price, end, ahead)
         if self._phase is _Phase.OVER or self._active_us > now:
             return None
         if self._phase is _Phase.FLATTENING:
@@ -169,16 +176,22 @@ class LoneBracket:
         reached = _first_beyond(-side, limit - side * self._through, price, end)
         return None if reached is None else (Leg.ENTRY, reached, limit)
 
-    def _exit_hit(self, price: int, end: int, low: int, high: int) -> tuple[Leg, int, int] | None:
+    def _exit_hit(
+        self, price: int, end: int, ahead: Sequence[_Point]
+    ) -> tuple[Leg, int, int] | None:
         """The stop, or else the target where the rest of the bar does not reach the stop."""
         side = self._side
         reached = _first_beyond(-side, self._stop, price, end)
         if reached is not None:
             return Leg.STOP, reached, reached + self._slip(Leg.STOP, -side)
-        if side * ((low if side > 0 else high) - self._stop) <= 0:
-            return None
         reached = _first_beyond(side, self._target + side * self._through, price, end)
-        return None if reached is None else (Leg.TARGET, reached, self._target)
+        if reached is None or self._stop_comes_first(ahead):
+            return None
+        return Leg.TARGET, reached, self._target
+
+    def _stop_comes_first(self, ahead: Sequence[_Point]) -> bool:
+        """Whether the target must wait because the rest of the bar also reaches the stop."""
+        return any(self._side * (price - self._stop) <= 0 for _, price in ahead)
 
     def _slip(self, leg: Leg, side: int) -> int:
         whole = int(self._slippage)
