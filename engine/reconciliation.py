@@ -32,6 +32,7 @@ class FindingKind(StrEnum):
 
     POSITION_DIFFERS = "position_differs"
     STRANGE_ORDER = "strange_order"
+    FILLED_ORDER_WORKS = "filled_order_works"
     STOP_QUANTITY_DIFFERS = "stop_quantity_differs"
     STOP_MISSING = "stop_missing"
     STOP_MISPLACED = "stop_misplaced"
@@ -42,6 +43,11 @@ REPAIRED: Final = frozenset(
     {FindingKind.STOP_MISSING, FindingKind.STOP_MISPLACED, FindingKind.ORPHANED_ORDER}
 )
 """Findings the desk repairs by itself; every other one is a desync and kills."""
+
+
+CROSSED: Final = frozenset({FindingKind.POSITION_DIFFERS, FindingKind.FILLED_ORDER_WORKS})
+"""Findings of which an execution that crossed the question may be the cause: the broker answers in
+parts, and a fill between two of them is in one and not in the other. A second answer decides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +134,7 @@ def _strange_orders(orders: Orders, working: tuple[WorkingOrder, ...]) -> Iterat
             yield Finding(kind=FindingKind.STRANGE_ORDER, text=text)
         elif ours.state is OrderState.FILLED:
             text = f"the broker still works {ours.ref}, which is filled"
-            yield Finding(kind=FindingKind.STRANGE_ORDER, text=text, ref=ours.ref)
+            yield Finding(kind=FindingKind.FILLED_ORDER_WORKS, text=text, ref=ours.ref)
 
 
 def _orphans(

@@ -42,7 +42,7 @@ from engine.desk.state import EMPTY, DeskState, OpenQuery
 from engine.errors import JournalError
 from engine.kill import FlatVerified, KillChanged, apply_change
 from engine.ledger import Ledger
-from engine.reconciliation import FindingKind
+from engine.reconciliation import CROSSED
 from engine.rules import Rules
 from engine.strategies.protocol import TemplateSummary, TradeResult
 from engine.strategies.registry import template
@@ -98,7 +98,7 @@ def _apply(state: DeskState, fact: Fact, rules: Rules) -> DeskState:
         case FeedReported():
             return state._replace(feed=fact)
         case Reconciled():
-            differs = any(f.kind is FindingKind.POSITION_DIFFERS for f in fact.findings)
+            differs = any(found.kind in CROSSED for found in fact.findings)
             since = (state.differs_since or fact.at) if differs else None
             return state._replace(reconciled_at=fact.at, differs_since=since)
         case BrokerSnapshot():

@@ -22,7 +22,7 @@ from engine.desk.turn import Turn
 from engine.execution_quality import Trouble
 from engine.kill import KillCause
 from engine.orders import OrderState
-from engine.reconciliation import Finding, FindingKind, findings, unheard
+from engine.reconciliation import CROSSED, Finding, FindingKind, findings, unheard
 from engine.supervisor import bracket
 from engine.trade import TradeState
 
@@ -30,6 +30,11 @@ _TROUBLES = {
     OrderState.REJECTED: Trouble.REJECT,
     OrderState.PARTIAL: Trouble.PARTIAL,
     OrderState.UNKNOWN: Trouble.UNKNOWN_STATE,
+}
+
+_SECOND_LOOK = {
+    FindingKind.POSITION_DIFFERS: "the position differs",
+    FindingKind.FILLED_ORDER_WORKS: "a filled order works",
 }
 
 
@@ -121,12 +126,11 @@ def _answer(
 ) -> None:
     if finding.is_repairable:
         repair(turn, finding)
+    elif finding.kind in CROSSED and not differs_before:
+        turn.ask(_SECOND_LOOK[finding.kind], at_once=True)
     elif finding.kind is not FindingKind.POSITION_DIFFERS:
         if not turn.state.kill.is_killed:
             turn.kill(KillCause.STATE_DESYNC, finding.text)
-    elif not differs_before:
-        # An execution may have crossed the question: the second answer decides.
-        turn.ask("the position differs", at_once=True)
     else:
         held = sum(position.quantity for position in snapshot.positions)
         turn.note(PositionAdopted(at=turn.at, expected=turn.state.position, found=held))

@@ -28,6 +28,7 @@ from pipelines.session.opening import CATCHING_UP, catch_up, open_session
 from pipelines.session.plan import Ending, SessionPlan, StopPolicy
 from pipelines.session.pulse import Pulse
 from pipelines.session.reins import Reins
+from pipelines.storage.atomic import is_no_space
 
 WAIT_SECONDS: Final = 0.05
 """How long the broker is waited for at most: a lever is noticed within this time."""
@@ -74,7 +75,8 @@ class SessionLoop:
     def run(self) -> Ending:
         """Play the session; an error of the loop kills the desk before it is raised again.
 
-        With a journal that cannot be written nothing may be sent: the native stop protects.
+        With a journal that cannot be written nothing may be sent: the native stop protects. A full
+        disk ends the run the same way, whichever file it struck first.
         """
         try:
             with collector_at_rest():
@@ -82,6 +84,11 @@ class SessionLoop:
         except HaltDesk:
             raise
         except Exception as error:
+            if is_no_space(error):
+                raise HaltDesk(
+                    f"the disk refused a file of the session: {error}; nothing more is sent, the stop "
+                    "at the broker protects; free some space, and the next run goes on"
+                ) from error
             if self._has_begun or not isinstance(error, RetryLater | InputRefused):
                 self._fail(error)
             raise

@@ -7,6 +7,7 @@ from pipelines.session.desk_process import DeskProcess
 from pipelines.session.files import SessionFiles
 from pipelines.session.heartbeat import Heartbeat, RunState, signature
 from pipelines.session.plan import SessionPlan
+from pipelines.storage.atomic import is_no_space
 
 MINUTE_SECONDS: Final = 60.0
 EVERY_SECONDS: Final = 10.0
@@ -27,7 +28,10 @@ class Pulse:
         self._last: object = None
 
     def beat(self, run: RunState, *, text: str = "", at_once: bool = False) -> None:
-        """Write if it is due; each minute it is a line of the log too."""
+        """Write if it is due; each minute it is a line of the log too.
+
+        A full disk leaves the last one, which grows old and is noticed; it ends no session.
+        """
         state, now = self._desk.state, monotonic()
         news = (run, state.last_bar_at, state.kill, state.position, state.down_since, state.feed)
         since = now - self._written_at
@@ -36,7 +40,12 @@ class Pulse:
             return
         self._written_at, self._last = now, news
         beat = self._made(run, text)
-        beat.write(self._path)
+        try:
+            beat.write(self._path)
+        except OSError as error:
+            if not is_no_space(error):
+                raise
+            self._desk.say(f"the heartbeat could not be written: {error}")
         if now - self._said_at >= MINUTE_SECONDS:
             self._said_at = now
             self._desk.say(

@@ -44,7 +44,7 @@ def replace_with(path: Path, write: Callable[[Path], None], aside: Path) -> None
         target.replace(path)
         _sync(path.parent)
     except OSError as error:
-        if error.errno in _NO_SPACE:
+        if is_no_space(error):
             raise storage_full(path, error.strerror or str(error)) from error
         raise
     finally:
@@ -59,6 +59,11 @@ def storage_full(path: Path, detail: str) -> StorageFull:
         f"{path}: the disk refused the write ({detail}; {free_mb:.0f} MB free); the previous "
         "version is intact; free some space and run again"
     )
+
+
+def is_no_space(error: BaseException) -> bool:
+    """Whether an error says that the disk, or what we may use of it, is full."""
+    return isinstance(error, OSError) and error.errno in _NO_SPACE
 
 
 def _holds(path: Path, content: bytes) -> bool:

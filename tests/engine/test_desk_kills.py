@@ -4,9 +4,15 @@ from dataclasses import replace
 from decimal import Decimal
 
 from desk_cases import connection, decisions, flattenings, kill_cause, kinds_of, person
-from desk_stage import PRICE, account, at, fill, opened, row, setup, snapshot, told
+from desk_stage import PRICE, account, at, fill, opened, row, setup, snapshot, told, working
 
-from engine.broker import ConnectionState, OrderEvent, PositionReported, QueryBroker
+from engine.broker import (
+    ConnectionState,
+    OrderEvent,
+    OrderKind,
+    PositionReported,
+    QueryBroker,
+)
 from engine.desk import LoopFailed, OperatorVerb, SessionClosed
 from engine.kill import KillCause, KillState
 from engine.units import OrderRef, Side
@@ -212,3 +218,38 @@ def test_a_session_that_ends_with_a_position_is_a_breach(stage):
     stage.tell(SessionClosed(at=at(395), position=1, equity_usd=Decimal(5000)))
 
     assert kill_cause(stage) is KillCause.CONSTITUTION_BREACH
+
+
+def test_a_filled_order_that_is_still_listed_is_asked_about_once_more_before_it_kills(stage):
+    stop = _stopped_out(stage)
+
+    asked = stage.tell(_listing(stop, stage, 45))
+    before = kill_cause(stage)
+    stage.tell(_listing(stop, stage, 45.1))
+
+    assert asked == [QueryBroker(cause="a filled order works")]
+    assert before is None
+    assert kill_cause(stage) is KillCause.STATE_DESYNC
+
+
+def test_fills_that_cross_a_question_now_and_then_leave_the_desk_running(stage):
+    stop = _stopped_out(stage)
+
+    stage.tell(_listing(stop, stage, 45))
+    stage.tell(snapshot(45.1, executions=stage.state.ledger.executions))
+    stage.tell(_listing(stop, stage, 60))
+
+    assert kill_cause(stage) is None
+
+
+def _stopped_out(stage):
+    """The ref of a stop that was filled."""
+    bracket = stage.hold()
+    stage.tell(fill(bracket.stop_ref, Side.SHORT, PRICE - 7, 44, name="x.2.01"))
+    return bracket.stop_ref
+
+
+def _listing(stop, stage, minute):
+    """The truth of a broker that listed its working orders before the stop was filled."""
+    listed = working(stop, Side.SHORT, PRICE - 7, OrderKind.STOP_MARKET)
+    return snapshot(minute, working=[listed], executions=stage.state.ledger.executions)

@@ -246,7 +246,7 @@ def test_an_order_the_broker_never_saw_is_absent_unless_it_may_still_be_on_its_w
                 position=1,
                 working=[STOP_WORKS, working(ENTRY.ref, Side.LONG, PRICE, OrderKind.LIMIT)],
             ),
-            [FindingKind.STRANGE_ORDER],
+            [FindingKind.FILLED_ORDER_WORKS],
         ),
     ],
 )

@@ -1,6 +1,7 @@
 """How a session ends before its time: an interrupt, an error of its own, a broker that is gone."""
 
 import json
+import os
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -9,13 +10,13 @@ import pytest
 from session_stage import SessionStage, entry_minute, session, simulated
 
 from engine.broker import BarReported, FeedReported, FeedState
-from engine.desk import LoopFailed, fact_of
-from engine.errors import BrokerTimeout, BrokerUnreachable, JournalError, RetryLater
+from engine.desk import LoopFailed, Mode, fact_of
+from engine.errors import BrokerTimeout, BrokerUnreachable, HaltDesk, JournalError, RetryLater
 from engine.journal import Kind
 from engine.kill import KillCause
 from engine.trade import ExitKind
 from pipelines.session.heartbeat import Heartbeat, RunState
-from pipelines.session.plan import StopPolicy
+from pipelines.session.plan import Ending, StopPolicy
 
 SOON = entry_minute() + 20
 FILLED = "filled: "
@@ -223,3 +224,30 @@ def test_without_a_journal_nothing_more_is_sent_and_the_stop_stays(stage):
 
     assert abs(broker.positions()[0].quantity) == 1
     assert len(broker.open_orders()) == 2
+
+
+def test_a_full_disk_ends_the_run_and_kills_nothing(stage):
+    folder = stage.files.bars(Mode.PAPER, "MES", session().session_date)
+    folder.mkdir(parents=True)
+    told = folder / "told.jsonl"
+    told.symlink_to("/dev/full")
+
+    with pytest.raises(HaltDesk, match="free some space, and the next run goes on"):
+        stage.made(simulated(minutes=SOON)).run()
+    after_full = stage.events()
+    told.unlink()
+    result = stage.made(simulated(minutes=SOON)).run()
+
+    assert [event.kind for event in after_full if event.kind in (Kind.KILL, Kind.ERROR)] == []
+    assert result.ending is Ending.CLOSED
+
+
+def test_a_heartbeat_that_cannot_be_written_ends_no_session(stage):
+    stage.files.heartbeat.parent.mkdir(parents=True, exist_ok=True)
+    aside = stage.files.heartbeat.with_name(f".{stage.files.heartbeat.name}.{os.getpid()}")
+    aside.symlink_to("/dev/full")
+
+    result = stage.made(simulated(minutes=SOON)).run()
+
+    assert result.ending is Ending.CLOSED
+    assert any("the heartbeat could not be written" in line for line in stage.lines)
