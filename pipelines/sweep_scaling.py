@@ -24,9 +24,9 @@ from pipelines.sweep_stretch import Stretch, StretchOrder, batches, write_stretc
 PARTS: Final = (8, 4, 2, 1)
 """An eighth, a quarter, a half and all of the sessions, and of the sets."""
 
-OF_BARS: Final = "bars: market columns"
-OF_SETS: Final = "sets: all sessions"
-OF_SESSIONS: Final = "sessions: all sets"
+OF_BARS: Final = "market columns, by bars"
+OF_SETS: Final = "all sessions, by sets"
+OF_SESSIONS: Final = "all sets, by sessions"
 
 
 class Cost(NamedTuple):

@@ -55,7 +55,11 @@ def _luck(sets: Any) -> Any:
 def scaling_spec() -> str:
     """CPU seconds against bars, sets and sessions, one panel each. Data: costs."""
     rows = alt.Chart()
-    amount = alt.X("amount:Q", axis=alt.Axis(title=None, tickCount=4), scale=alt.Scale(nice=True))
+    amount = alt.X(
+        "amount:Q",
+        axis=alt.Axis(title=None, tickCount=3),
+        scale=alt.Scale(nice=True, zero=True),
+    )
     seconds = alt.Y("cpu_seconds:Q", axis=alt.Axis(title="CPU seconds", tickCount=4))
     line = rows.mark_line(color=CALM, strokeWidth=1.5).encode(amount, seconds)
     points = rows.mark_circle(color=CALM, size=60, opacity=1.0).encode(amount, seconds)
