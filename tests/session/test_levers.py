@@ -1,10 +1,12 @@
 """A person's levers: with a session alive, without one, and with a broker that is out of reach."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 
 import pytest
 from replay_market import RULES
@@ -70,14 +72,24 @@ def state_of(stage: SessionStage):
     return folded(stage.files, Mode.PAPER, "MES", RULES)
 
 
-def left_with_a_position(stage: SessionStage) -> None:
-    """A session that was stopped with a position under its stop, the exchange kept on disk."""
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory) -> Path:
+    """The home of a session stopped with a position under its stop, the exchange kept on disk."""
+    stage = SessionStage(tmp_path_factory.mktemp("stopped"))
     kept = stage.home / "exchange.json"
     run = stage.made(simulated(minutes=SOON, kept=kept), stop_policy=StopPolicy.LEAVE_PROTECTED)
     stage.on_line = once(FILLED, run.stop)
     with_position = run.run()
     assert with_position.ending is Ending.STOPPED
     assert abs(with_position.state.position) == 1
+    return stage.home
+
+
+@pytest.fixture
+def holding(stopped, tmp_path) -> SessionStage:
+    """A stage on a copy of that home."""
+    shutil.copytree(stopped, tmp_path, dirs_exist_ok=True)
+    return SessionStage(tmp_path)
 
 
 def kept_broker(stage: SessionStage):
@@ -173,19 +185,17 @@ def test_a_flatten_given_long_ago_is_refused_and_a_kill_is_not(stage, inbox):
 # ── Without a session ───────────────────────────────────────────────────────────────────────────
 
 
-def test_without_a_session_a_kill_takes_the_lock_and_flattens_by_itself(stage):
-    left_with_a_position(stage)
+def test_without_a_session_a_kill_takes_the_lock_and_flattens_by_itself(holding):
+    answer, said = pull(lonely(holding, lambda: kept_broker(holding)), OperatorVerb.KILL)
 
-    answer, said = pull(lonely(stage, lambda: kept_broker(stage)), OperatorVerb.KILL)
-
-    state = state_of(stage)
+    state = state_of(holding)
     assert (answer.outcome, answer.is_final) == (Outcome.FLAT, True)
     assert state.kill.is_killed
     assert state.kill.is_flat_verified
     assert state.position == 0
-    assert not kept_broker(stage).positions()
+    assert not kept_broker(holding).positions()
     assert any("flattening" in line for line in said)
-    assert not list(stage.files.levers.iterdir())
+    assert not list(holding.files.levers.iterdir())
 
 
 def test_without_a_session_halt_and_resume_need_no_broker(stage):
@@ -202,20 +212,19 @@ def test_without_a_session_halt_and_resume_need_no_broker(stage):
     assert state_of(stage).kill.is_running
 
 
-def test_a_kill_with_the_broker_out_of_reach_stands_and_alerts_until_a_person_ends_it(stage):
-    left_with_a_position(stage)
+def test_a_kill_with_the_broker_out_of_reach_stands_and_alerts_until_a_person_ends_it(holding):
     rounds = []
 
     def gives_up() -> bool:
-        rounds.append(stage.events(Kind.ALERT))
+        rounds.append(holding.events(Kind.ALERT))
         return len(rounds[-1]) >= 1
 
     minutes = (session().opens_at + timedelta(hours=3, minutes=each) for each in count())
-    desk = lonely(stage, lambda: UnreachableBroker("the cable is out", lambda: next(minutes)))
+    desk = lonely(holding, lambda: UnreachableBroker("the cable is out", lambda: next(minutes)))
     answer, said = pull(desk, OperatorVerb.KILL, gives_up=gives_up)
 
-    state = state_of(stage)
-    kinds = [order.kind for order in kept_broker(stage).open_orders()]
+    state = state_of(holding)
+    kinds = [order.kind for order in kept_broker(holding).open_orders()]
     assert (answer.outcome, answer.is_final) == (Outcome.OBEYED, False)
     assert state.kill.is_killed
     assert not state.kill.is_flat_verified
@@ -224,31 +233,31 @@ def test_a_kill_with_the_broker_out_of_reach_stands_and_alerts_until_a_person_en
     assert kinds.count(OrderKind.STOP_MARKET) == 1
 
 
-def test_a_desk_killed_out_of_reach_is_flat_once_the_broker_is_back_and_only_then_resumes(stage):
-    left_with_a_position(stage)
-    away = lonely(stage, lambda: UnreachableBroker("the cable is out"))
-    back = lonely(stage, lambda: kept_broker(stage))
+def test_a_desk_killed_out_of_reach_is_flat_once_the_broker_is_back_and_only_then_resumes(holding):
+    away = lonely(holding, lambda: UnreachableBroker("the cable is out"))
+    back = lonely(holding, lambda: kept_broker(holding))
     pull(away, OperatorVerb.KILL, gives_up=lambda: True)
 
     too_early, _ = pull(back, OperatorVerb.RESUME)
     flat, _ = pull(back, OperatorVerb.FLATTEN)
     resumed, _ = pull(back, OperatorVerb.RESUME)
 
-    closed = [fact for fact in map(fact_of, stage.events(Kind.TRADE)) if type(fact) is TradeClosed]
+    closed = [
+        fact for fact in map(fact_of, holding.events(Kind.TRADE)) if type(fact) is TradeClosed
+    ]
     assert too_early.outcome is Outcome.REFUSED
     assert "not seen flat" in too_early.text
     assert [flat.outcome, resumed.outcome] == [Outcome.FLAT, Outcome.OBEYED]
     assert [fact.exit_kind for fact in closed] == [ExitKind.KILL]
 
 
-def test_a_paper_desk_sends_nothing_to_an_account_that_is_not_paper(stage):
-    left_with_a_position(stage)
-    wrong = lambda: simulated(account_id="U7654321", kept=stage.home / "exchange.json")  # noqa: E731
+def test_a_paper_desk_sends_nothing_to_an_account_that_is_not_paper(holding):
+    wrong = lambda: simulated(account_id="U7654321", kept=holding.home / "exchange.json")  # noqa: E731
 
     with pytest.raises(NotAuthorised, match="U7654321"):
-        pull(lonely(stage, wrong), OperatorVerb.FLATTEN)
+        pull(lonely(holding, wrong), OperatorVerb.FLATTEN)
 
-    assert abs(kept_broker(stage).positions()[0].quantity) == 1
+    assert abs(kept_broker(holding).positions()[0].quantity) == 1
 
 
 def test_a_kill_of_a_desk_that_never_had_a_session_holds_too(stage):
