@@ -29,6 +29,7 @@ from pipelines.commands.call import (
 )
 from pipelines.commands.exits import INTERRUPTED, Exit, ending_of
 from pipelines.commands.gateway_options import app as gateway_app
+from pipelines.heap import keep_one_heap
 
 
 def _ended(code: int, **_options: object) -> None:
@@ -437,6 +438,7 @@ def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> i
 
 def main() -> None:
     """Entry point of the console script."""
+    keep_one_heap()
     sys.exit(run(sys.argv[1:]))
 
 

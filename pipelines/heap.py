@@ -7,15 +7,19 @@ turns, and Polars has an allocator of its own.
 """
 
 import ctypes
-from functools import cache
 from typing import Final
+
+ONE_HEAP: Final = {"MALLOC_ARENA_MAX": "1"}
+"""What a process that is started with this in its environment needs no call for."""
 
 _ARENAS_MAX: Final = -8
 """`M_ARENA_MAX` of `mallopt(3)`."""
 
 
-@cache
 def keep_one_heap() -> bool:
-    """Make no further heap from now on; false where the C library has no such setting."""
+    """Make no further heap from now on; to be called before there is a second thread.
+
+    False where the C library has no such setting.
+    """
     setting = getattr(ctypes.CDLL(None), "mallopt", None)
     return setting is not None and bool(setting(_ARENAS_MAX, 1))

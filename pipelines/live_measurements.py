@@ -27,6 +27,7 @@ from engine.errors import CredenceError
 from engine.journal import Kind
 from engine.units import DecisionId, OrderRef, Side
 from pipelines.brokers.ibkr import ClockKind, IbkrBroker, IbkrSettings
+from pipelines.heap import keep_one_heap
 from pipelines.journal_store import JournalReader
 from pipelines.live_stage import PATIENCE_SECONDS, LiveStage, Numbers, spread
 from pipelines.live_strikes import measure_crashes, measure_kill_command, measure_kills
@@ -189,6 +190,7 @@ MEASUREMENTS: Final[Mapping[str, Callable[[Path, int], Numbers]]] = {
 
 def main(name: str, folder: Path, count: int) -> None:
     """Run one measurement and print its numbers and the load of its last minute."""
+    keep_one_heap()
     numbers = MEASUREMENTS[name](folder, count)
     sys.stdout.write(json.dumps({**numbers, "load": os.getloadavg()[0]}))
 

@@ -22,6 +22,7 @@ from pipelines.gateway.clock import Pace
 from pipelines.gateway.run import RunningGateway, running_gateway
 from pipelines.gateway.tape import TapeBar
 from pipelines.gateway.told import FillTold, OrderTold, Told
+from pipelines.heap import keep_one_heap
 
 EQUITY_USD: Final = Decimal(5_000)
 SESSIONS_KNOWN: Final = 3
@@ -159,6 +160,7 @@ def gateway_of(
 
 
 def _serve(pipe: Connection, bars: pl.DataFrame) -> None:
+    keep_one_heap()
     rules = load_rules()
     while (session_dates := pipe.recv()) is not None:
         readings = Readings()

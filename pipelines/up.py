@@ -19,6 +19,7 @@ import psutil
 
 from engine.errors import InstanceBusy
 from pipelines.dagster_home import REPOSITORY, dagster_home_of
+from pipelines.heap import ONE_HEAP
 from pipelines.instance import end_leftovers, end_tree, only_one, reap_orphans, remember
 
 HOST: Final = "127.0.0.1"
@@ -76,6 +77,7 @@ def _environment(home: Path, dagster_home: Path) -> dict[str, str]:
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "GX_ANALYTICS_ENABLED": "False",
         "PYTHONUNBUFFERED": "1",
+        **ONE_HEAP,
     }
 
 

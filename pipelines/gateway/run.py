@@ -12,7 +12,6 @@ import polars as pl
 from engine.rules import Rules
 from pipelines.gateway.assembly import Gateway, GatewayAddress, GatewaySettings
 from pipelines.gateway.faults import read_change
-from pipelines.heap import keep_one_heap
 
 THREAD_SECONDS_MAX: Final = 120.0
 """Longer than a start or a call takes on a machine that has thirty other things to do."""
@@ -89,7 +88,6 @@ def running_gateway(
     Raises what `Gateway` raises, and `OSError` when a port is taken. What the player raises ends
     the gateway, and is raised when the block ends.
     """
-    keep_one_heap()
     started: Future[RunningGateway] = Future()
     ended: Future[None] = Future()
 

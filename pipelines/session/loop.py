@@ -86,8 +86,8 @@ class SessionLoop:
         except Exception as error:
             if is_no_space(error):
                 raise HaltDesk(
-                    f"the disk refused a file of the session: {error}; nothing more is sent, the stop "
-                    "at the broker protects; free some space, and the next run goes on"
+                    f"the disk refused a file of the session: {error}; nothing more is sent, the "
+                    "stop at the broker protects; free some space, and the next run goes on"
                 ) from error
             if self._has_begun or not isinstance(error, RetryLater | InputRefused):
                 self._fail(error)

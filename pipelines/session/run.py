@@ -19,7 +19,6 @@ from engine.journal import Kind
 from engine.rules import Rules
 from pipelines.brokers.exchange_orders import KeptExchange
 from pipelines.brokers.observed import ObservedBroker
-from pipelines.heap import keep_one_heap
 from pipelines.journal_store import JournalReader
 from pipelines.session.bars import SessionBars
 from pipelines.session.desk_process import DeskProcess, desk_process
@@ -81,7 +80,6 @@ class SessionRun:
         the kill path. An interrupt is raised again when the run has ended as its policy says; a
         second one lets go at once.
         """
-        keep_one_heap()
         worker = Thread(target=self._work, name="session run")
         worker.start()
         struck = self._pass_on_lines()
