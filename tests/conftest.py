@@ -1,5 +1,6 @@
 """Shared by all tests: reproducible property tests, and the place of the real bars."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "False")
+
+gc.disable()  # What is imported and collected stays: to look for garbage in it is a fifth of that.
 
 settings.register_profile(
     "desk",
@@ -41,3 +44,9 @@ LONGEST_FIRST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     place = {name: number for number, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: place.get(item.path.stem, len(place)))
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.enable()
