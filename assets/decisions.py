@@ -1,15 +1,14 @@
 """Stage `decisions`: exactly one record per closed bar, read back from the journal."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from datetime import date, datetime
+from datetime import datetime
 
 import dagster as dg
 import polars as pl
 
 from assets import told
 from assets.journal_rows import decision_rows
-from assets.made_from import OF_BARS, bars_of, beside, first_metadata
+from assets.made_from import beside, corrected_sessions
 from assets.partitions import sessions_of
 from assets.ports import MarketStore, SessionJournals, Warehouse
 from assets.tables import schema_check, session_check, sessions_in, stage_asset, stored_rows
@@ -143,8 +142,10 @@ def live_equals_batch(
     different = [at for at in instants if not _is_same(batch.get(at), seen, decided, at)]
     first = f", first {different[0]:%Y-%m-%d %H:%M} UTC" if different else ""
     days = {row.session_date for at in different if (row := batch.get(at)) is not None}
-    corrected = _corrected(context, days) if all(at in batch for at in different) else set()
-    is_explained = bool(days) and corrected == days
+    (check,) = context.selected_asset_check_keys
+    night = beside(check.asset_key, "learning_state")
+    corrected = corrected_sessions(context.instance, night, days)
+    is_explained = bool(days) and corrected == days and all(at in batch for at in different)
     why = f"; the bars were corrected since, of or before {min(days)}" if is_explained else ""
     return dg.AssetCheckResult(
         passed=bool(batch) and not different,
@@ -153,22 +154,6 @@ def live_equals_batch(
         f"{len(different)} differ from the batch{first}{why}",
         metadata={"bars": len(batch), "different": len(different)},
     )
-
-
-def _corrected(context: dg.AssetCheckExecutionContext, days: AbstractSet[date]) -> set[date]:
-    """Sessions whose bars, or those before them, are others than in their first night.
-
-    Only an ingest says so to Dagster: a file that somebody changed is no correction.
-    """
-    instance, (check,) = context.instance, context.selected_asset_check_keys
-    night, bars = (beside(check.asset_key, name) for name in ("learning_state", "bars"))
-    now = bars_of(instance, bars, [str(day) for day in days])
-    return {
-        day
-        for day in days
-        if (was := first_metadata(instance, night, str(day)).get(OF_BARS)) is not None
-        and was != now[str(day)]
-    }
 
 
 def _is_same(

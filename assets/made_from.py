@@ -6,6 +6,8 @@ whose bars differ from those of its night, or whose journal does, was corrected 
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import date
 from typing import Any, Final
 
 import dagster as dg
@@ -48,6 +50,18 @@ def bars_of(
         text = " ".join(f"{each}:{content}" for each, content in contents if content is not None)
         found[key] = hashlib.sha256(text.encode()).hexdigest()
     return found
+
+
+def corrected_sessions(
+    instance: dg.DagsterInstance, night: dg.AssetKey, session_dates: AbstractSet[date]
+) -> set[date]:
+    """Sessions whose bars, or those before them, are others than in their first night.
+
+    Only an ingest says so to Dagster: a file that somebody changed is no correction.
+    """
+    now = bars_of(instance, beside(night, "bars"), [str(day) for day in session_dates])
+    was = {day: first_metadata(instance, night, str(day)).get(OF_BARS) for day in session_dates}
+    return {day for day in session_dates if was[day] is not None and was[day] != now[str(day)]}
 
 
 def newest_metadata(

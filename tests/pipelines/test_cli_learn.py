@@ -11,6 +11,7 @@ from engine.desk import Mode
 from engine.errors import MissingContext
 from engine.journal import Head
 from pipelines.commands.exits import Exit
+from pipelines.commands.learn import _without_market, sessions_to_learn
 from pipelines.journal_store import JournalReader
 from pipelines.replay import ReplaySettings, replay
 from pipelines.replay_learning import ReplayNights
@@ -58,6 +59,20 @@ def test_learning_again_changes_nothing(learned_home: Path) -> None:
     assert again.json["seconds"] > 0
     assert [each["template"] for each in again.json["trust"]] == ["K1", "K2", "K3", "K4"]
     assert stored() == before
+
+
+def test_market_tables_that_are_missing_are_computed_before_the_nights(
+    learned_home: Path, tmp_path: Path
+) -> None:
+    home = copied(learned_home, tmp_path / "home")
+    wiring = wiring_of(home)
+    dates = sessions_to_learn(wiring, None, None)
+    whole = _without_market(wiring, dates)
+    for day in dates[2], dates[4]:
+        (home / "market" / "outcomes" / "MES" / f"{day}.parquet").unlink()
+
+    assert whole == []
+    assert _without_market(wiring, dates) == (dates[2], dates[4])
 
 
 def test_a_session_that_lacks_its_journal_is_named(learned_home: Path, tmp_path: Path) -> None:

@@ -222,6 +222,13 @@ def test_a_corrected_bar_and_a_corrected_fill_re_run_the_nights_after_them(desk:
     story = credence(desk.home, "journal", "2025-01-08", "--json").json["told"]
     learned = [each["text"] for each in story if each["kind"] == "learning"]
     assert [text.split(": K1")[0] for text in learned] == ["the night", "the night, corrected"]
+    verified = credence(desk.home, "verify", "--json")
+    (seen,) = [each for each in verified.json["findings"] if each["check"] == "live = batch"]
+    assert verified.code == Exit.DONE
+    assert seen["evidence"] == (
+        "390 bars of 1 sessions as stored, to the letter; 5 not judged, their bars were corrected "
+        "since"
+    )
 
 
 @pytest.mark.campaign
@@ -296,7 +303,9 @@ def test_a_file_that_somebody_changed_is_no_correction(desk: Desk) -> None:
         raise_on_error=False,
     )
 
+    verified = credence(desk.home, "verify", "--json").json["findings"]
     assert asked == "nothing was traded"
+    assert [each["passed"] for each in verified if each["check"] == "live = batch"] == [False]
     assert not result.success
     failed = [each for each in result.get_asset_check_evaluations() if not each.passed]
     assert [(each.check_name, each.severity.value) for each in failed] == [
