@@ -1,7 +1,7 @@
 """What a closed bar leads to: its record, its decision, and what an open trade needs."""
 
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from engine.broker import Leg, ReplaceStop
 from engine.decision import Action, Decision, decide, decision_payload, managed
@@ -15,6 +15,7 @@ from engine.market import MarketRow, Setup
 from engine.own_scores import Score
 from engine.own_view import OwnView
 from engine.rules import Constitution, Rules
+from engine.strategies.protocol import SetupView, Strategy
 from engine.strategies.registry import template
 from engine.trade import (
     Exit,
@@ -173,17 +174,41 @@ def _tighten(turn: Turn, trade: Trade, asked: Tighten) -> None:
 
 def _plan(turn: Turn, row: MarketRow, chosen: Setup, scores: tuple[Score, ...]) -> None:
     """Plan the entry, and ask the broker where we stand before it is sent."""
-    entry = template(chosen.template, turn.rules).plan_entry(row, chosen, turn.rules)
     score = next(s for s in scores if s.template == chosen.template)
+    judged = Judged(
+        score.belief, chosen.instability, score.p_win, score.edge, score.euc, score.theta
+    )
+    strategy = template(chosen.template, turn.rules)
+    plan = plan_of(strategy, row, chosen, judged, turn.rules)
+    turn.note(TradePlanned(at=turn.at, plan=plan))
+    turn.ask("before entry", at_once=True)
+
+
+class Judged(NamedTuple):
+    """What a plan remembers of the score it was made on."""
+
+    belief: float
+    instability: float
+    p_win: float
+    edge: float
+    euc: float
+    theta: float
+
+
+def plan_of(
+    strategy: Strategy, row: MarketRow, setup: SetupView, judged: Judged, rules: Rules
+) -> TradePlan:
+    """The plan of an entry at the close of a bar, with what its trade will be judged by."""
+    entry = strategy.plan_entry(row, setup, rules)
     # A setup has a score, and a score needs ATR14: null cannot come this far.
     atr_ticks = row.atr_14_ticks or float(entry.stop_distance_ticks)
-    plan = TradePlan(
+    return TradePlan(
         decision_id=decision_id_of(row.symbol, row.closes_at),
         decided_at=row.closes_at,
         symbol=row.symbol,
-        template=chosen.template,
+        template=entry.template,
         side=entry.side,
-        quantity=turn.rules.constitution.contracts_max,
+        quantity=rules.constitution.contracts_max,
         decision_price_ticks=row.close_ticks,
         entry_limit_ticks=entry.entry_limit_ticks,
         stop_price_ticks=entry.stop_price_ticks,
@@ -197,12 +222,5 @@ def _plan(turn: Turn, row: MarketRow, chosen: Setup, scores: tuple[Score, ...]) 
         regime=row.regime,
         phase=row.phase,
         dvs=row.dvs,
-        belief=score.belief,
-        instability=chosen.instability,
-        p_win=score.p_win,
-        edge=score.edge,
-        euc=score.euc,
-        theta=score.theta,
+        **judged._asdict(),
     )
-    turn.note(TradePlanned(at=turn.at, plan=plan))
-    turn.ask("before entry", at_once=True)

@@ -13,7 +13,7 @@ from math import nan
 from typing import Final, NamedTuple
 
 from engine.broker import Leg
-from engine.desk.bars import decision_id_of
+from engine.desk.bars import Judged, plan_of
 from engine.exchange.book import ExchangeSettings, exchange_settings
 from engine.execution_quality import Trouble
 from engine.kill import KillSwitch
@@ -34,16 +34,17 @@ from engine.trade import (
     Tighten,
     Trade,
     TradeClosed,
-    TradePlan,
     TradeState,
     manage,
 )
-from engine.units import Side
 
 _BAR: Final = timedelta(minutes=1)
 _RUNNING: Final = KillSwitch()
 _DEPOSIT_USD: Final = Decimal(1_000_000)
 """No trade's result depends on it; a set whose own money is nearly gone is not asked here."""
+
+_UNJUDGED: Final = Judged(*[nan] * len(Judged._fields))
+"""`manage` and the exchange read nothing of the score."""
 
 
 class Opening(NamedTuple):
@@ -84,7 +85,8 @@ class _Lone:
         self.rules = rules
         self.tape = tape
         self.session = session
-        self.plan = plan = _plan(row, opening, rules)
+        strategy = template(opening.template, rules)
+        self.plan = plan = plan_of(strategy, row, opening, _UNJUDGED, rules)
         self.questions = Questions(plan, rules)
         self.trade = Trade(
             plan=plan, state=TradeState.PENDING, stop_price_ticks=plan.stop_price_ticks
@@ -233,36 +235,4 @@ def _after(trade: Trade, entry: Filled, bars: Bars) -> Trade:
         mae_ticks=min(trade.mae_ticks, *extremes),
         mfe_ticks=max(trade.mfe_ticks, *extremes),
         path_ticks=(*trade.path_ticks, *path),
-    )
-
-
-def _plan(row: MarketRow, setup: Opening, rules: Rules) -> TradePlan:
-    """The plan as the desk makes it; `manage` and the exchange read nothing of the scores."""
-    entry = template(setup.template, rules).plan_entry(row, setup, rules)
-    return TradePlan(
-        decision_id=decision_id_of(row.symbol, row.closes_at),
-        decided_at=row.closes_at,
-        symbol=row.symbol,
-        template=setup.template,
-        side=Side(setup.side),
-        quantity=rules.constitution.contracts_max,
-        decision_price_ticks=row.close_ticks,
-        entry_limit_ticks=entry.entry_limit_ticks,
-        stop_price_ticks=entry.stop_price_ticks,
-        target_price_ticks=entry.target_price_ticks,
-        stop_distance_ticks=entry.stop_distance_ticks,
-        target_distance_ticks=entry.target_distance_ticks,
-        time_stop_minutes=entry.time_stop_minutes,
-        entry_atr_14_ticks=row.atr_14_ticks or float(entry.stop_distance_ticks),
-        slippage_ticks=row.slippage_ticks or 0.0,
-        friction_ticks=row.friction_ticks or 0.0,
-        regime=row.regime,
-        phase=row.phase,
-        dvs=row.dvs,
-        belief=nan,
-        instability=nan,
-        p_win=nan,
-        edge=nan,
-        euc=nan,
-        theta=nan,
     )
