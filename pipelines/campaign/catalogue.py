@@ -148,8 +148,8 @@ MUTATIONS: Final = (
     _bug(
         "trade two contracts",
         "engine/desk/bars.py",
-        "quantity=turn.rules.constitution.contracts_max,",
-        "quantity=2 * turn.rules.constitution.contracts_max,",
+        "quantity=rules.constitution.contracts_max,",
+        "quantity=2 * rules.constitution.contracts_max,",
     ),
     _bug(
         "put the stop on the wrong side",
