@@ -26,19 +26,21 @@ VOLUME_BARS_MIN: Final = 20
 VWAP_DEVIATION_TICKS_MIN: Final = 2.0
 
 _KEPT_RULES: Final = 8
+MANY_RULES: Final = 256
+"""For what is small, and asked for under as many rules as a sweep has side by side."""
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
 def per_rules(
-    build: Callable[Concatenate[Rules, _P], _T],
+    build: Callable[Concatenate[Rules, _P], _T], *, kept_max: int = _KEPT_RULES
 ) -> Callable[Concatenate[Rules, _P], _T]:
     """Keep what is built from a `Rules` value, so that a live bar does not build its expressions
     again.
 
     Rules are told apart by identity: they hold mappings, and two values with one contracts hash may
-    differ in a test. Further arguments are told apart by value.
+    differ in a test. Further arguments are told apart by value. At most `kept_max` are kept.
     """
     kept: dict[tuple[object, ...], tuple[Rules, _T]] = {}
 
@@ -46,7 +48,7 @@ def per_rules(
         key = (id(rules), *more, *named.items())
         entry = kept.get(key)
         if entry is None or entry[0] is not rules:
-            while len(kept) >= _KEPT_RULES:
+            while len(kept) >= kept_max:
                 kept.pop(next(iter(kept)))
             entry = kept[key] = (rules, build(rules, *more, **named))
         return entry[1]

@@ -1,14 +1,14 @@
 """Finds the templates: every module of this folder that holds a `STRATEGY`, ordered by id."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
 
 from engine import strategies
 from engine.errors import ContractError
-from engine.measures import per_rules
+from engine.measures import MANY_RULES, per_rules
 from engine.rules import Rules
 from engine.strategies.protocol import Strategy, Veto
 
@@ -36,7 +36,7 @@ def template(template_id: str, rules: Rules) -> Strategy:
     return by_id[template_id]
 
 
-@per_rules
+@partial(per_rules, kept_max=MANY_RULES)
 def _by_id(rules: Rules) -> Mapping[str, Strategy]:
     return {found.id: found for found in templates(rules)}
 

@@ -22,7 +22,7 @@ from engine.learning.sweep.questions import Questions
 from engine.learning.sweep.tape import Bars, Tape, TapeSession, instant_of, instant_us
 from engine.learning.sweep.terms import Played
 from engine.market import MarketRow
-from engine.measures import per_rules
+from engine.measures import MANY_RULES, per_rules
 from engine.rules import Rules
 from engine.strategies.registry import template
 from engine.supervisor import Orders, order_ref
@@ -215,7 +215,7 @@ class _Lone:
         )
 
 
-@per_rules
+@partial(per_rules, kept_max=MANY_RULES)
 def _exchange(rules: Rules) -> ExchangeSettings:
     return exchange_settings(rules, _DEPOSIT_USD)
 
