@@ -124,13 +124,13 @@ class Reader:
     def _maker_of_any(self, hints: Sequence[Any]) -> "_Maker | None":
         """Of several classes a record names its own; other values are of the first."""
         first = self._maker(hints[0])
-        if len(hints) == 1:
-            return first
+        if first is None and len(hints) == 1:
+            return None
 
         def made(plain: Any) -> Any:
             if isinstance(plain, dict) and TYPE in plain:
                 return self._record(plain)
-            return plain if first is None else first(plain)
+            return plain if first is None or plain is None else first(plain)
 
         return made
 

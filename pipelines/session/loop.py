@@ -18,7 +18,7 @@ from engine.broker import (
     QuoteReported,
 )
 from engine.desk import LoopFailed, OperatorCommanded, OperatorVerb, SessionClosed
-from engine.errors import HaltDesk, InputRefused, RetryLater
+from engine.errors import HaltDesk, InputRefused, RetryLater, StorageFull
 from engine.market import instants
 from pipelines.collector import collector_at_rest, tidy_up
 from pipelines.session.bars import SessionBars
@@ -84,7 +84,7 @@ class SessionLoop:
         except HaltDesk:
             raise
         except Exception as error:
-            if is_no_space(error):
+            if isinstance(error, StorageFull) or is_no_space(error):
                 raise HaltDesk(
                     f"the disk refused a file of the session: {error}; nothing more is sent, the "
                     "stop at the broker protects; free some space, and the next run goes on"
@@ -235,7 +235,7 @@ class SessionLoop:
             self._reins.obey()
             self._dealing.tick()
             if told:
-                self._dealing.caught_up()
+                self._broker.caught_up()
             self._reins.report()
             self._pulse.beat(RunState.STOPPING)
         self._reins.report()
