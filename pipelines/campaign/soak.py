@@ -21,10 +21,11 @@ from contracts.calendar import session_on, sessions_between
 from engine.errors import CredenceError
 from pipelines.campaign.processes_truth import market_now
 from pipelines.gateway.player import LEAD
+from pipelines.gateway.run import RunningGateway
 from pipelines.live_stage import PATIENCE_SECONDS, LiveStage
 from pipelines.measurements import BenchBars
 from pipelines.session.plan import Ending
-from pipelines.timed_gateway import GatewayProcess, TimedGateway
+from pipelines.timed_gateway import GatewayProcess, Readings, TimedGateway
 
 FIRST_DATE: Final = date(2014, 1, 2)
 KNOWN_SESSIONS: Final = 25
@@ -99,6 +100,8 @@ def soak(
             if result.ending is not Ending.CLOSED:
                 raise CredenceError(f"expected {day} to be played to its end, got {result.ending}")
             cpu_ms = 1_000 * (process_time() - cpu_started) / result.bars.height
+            if not gateway.ask(_was_left):
+                raise CredenceError(f"expected the gateway to let its client of {day} go")
             reading = _reading(day, result.bars.height, result.decision_ms, cpu_ms, far)
             del result
             told(reading)
@@ -115,6 +118,11 @@ def _await_market(gateway: TimedGateway, stage: LiveStage, day: date) -> None:
         if time.monotonic() > deadline:
             raise CredenceError(f"expected the gateway to go on to {day}, it did not")
         time.sleep(_LOOK_SECONDS)
+
+
+def _was_left(gateway: RunningGateway, _readings: Readings) -> bool:
+    """Once no client is connected: a socket on its way out would count as an open file."""
+    return gateway.wait_until_empty(PATIENCE_SECONDS)
 
 
 def _reading(

@@ -84,6 +84,7 @@ class GatewayServer:
         while self._writers:
             self._progress.clear()
             await self._progress.wait()
+        await asyncio.sleep(0)  # The last one's socket is closed in this turn of the loop.
 
     # ── Faults that happen at once ──────────────────────────────────────────────────────────────
 
