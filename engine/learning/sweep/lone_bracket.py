@@ -14,7 +14,8 @@ from engine.exchange.book import ExchangeSettings
 from engine.exchange.faults import chance
 from engine.units import OrderRef, Side
 
-MINUTE_US: Final = 60_000_000
+SECOND_US: Final = 1_000_000
+MINUTE_US: Final = 60 * SECOND_US
 
 RefOf = Callable[[Leg], OrderRef]
 

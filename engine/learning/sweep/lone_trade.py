@@ -5,8 +5,6 @@ manage an open trade ask the same of it on every bar. So it is played once, by t
 `plan_entry` and `manage`, and kept with the range of those numbers that changes nothing.
 """
 
-from dataclasses import replace
-from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from math import nan
@@ -17,9 +15,9 @@ from engine.desk.bars import Judged, plan_of
 from engine.exchange.book import ExchangeSettings, exchange_settings
 from engine.execution_quality import Trouble
 from engine.kill import KillSwitch
-from engine.learning.sweep.lone_bracket import MINUTE_US, Fill, LoneBracket, Prices
-from engine.learning.sweep.questions import Questions
-from engine.learning.sweep.tape import Bars, Tape, TapeSession, instant_of, instant_us
+from engine.learning.sweep.lone_bracket import MINUTE_US, SECOND_US, Fill, LoneBracket, Prices
+from engine.learning.sweep.questions import Held, Questions
+from engine.learning.sweep.tape import Tape, TapeSession, instant_of, instant_us
 from engine.learning.sweep.terms import Played
 from engine.market import MarketRow
 from engine.measures import MANY_RULES, per_rules
@@ -38,7 +36,6 @@ from engine.trade import (
     manage,
 )
 
-_BAR: Final = timedelta(minutes=1)
 _RUNNING: Final = KillSwitch()
 _DEPOSIT_USD: Final = Decimal(1_000_000)
 """No trade's result depends on it; a set whose own money is nearly gone is not asked here."""
@@ -65,39 +62,48 @@ def play_alone(
     for its fill at the flatten time, or the desk is killed meanwhile. Such a set has to be
     replayed.
     """
-    lone = _Lone(opening, tape.row(place), tape, session, rules)
-    until = min(session.end, session.killed_from)
+    lone = _Lone(opening, place, tape, session, rules)
     place += 1
-    while place < until and not lone.is_lost:
+    while place < lone.until and not lone.is_lost:
         closed = lone.trade_through(place)
         if closed is not None:
             return lone.played(closed, place)
-        place = lone.live_through(place, until)
+        place = lone.live_through(place)
     return None
 
 
 class _Lone:
-    """The trade in the making."""
+    """The trade in the making.
+
+    What `Trade` holds stands here in plain numbers: one is made when the desk is to be asked.
+    """
 
     def __init__(
-        self, opening: Opening, row: MarketRow, tape: Tape, session: TapeSession, rules: Rules
+        self, opening: Opening, place: int, tape: Tape, session: TapeSession, rules: Rules
     ) -> None:
         self.rules = rules
         self.tape = tape
         self.session = session
+        row = tape.row(place)
         strategy = template(opening.template, rules)
         self.plan = plan = plan_of(strategy, row, opening, _UNJUDGED, rules)
         self.questions = Questions(plan, rules)
-        self.trade = Trade(
-            plan=plan, state=TradeState.PENDING, stop_price_ticks=plan.stop_price_ticks
-        )
+        self.until = min(session.end, session.killed_from)
+        self.ahead = tape.ahead(place + 1, self.until, self.questions.constraint, plan.side)
+        self.entry: Filled | None = None
+        self.entry_us = 0
+        self.stop_ticks = plan.stop_price_ticks
+        self.exit_kind: ExitKind | None = None
+        self.mae_ticks = self.mfe_ticks = 0
+        self.path_ticks: list[int] = []
+        self.decided_us = instant_us(row.closes_at)
         ref_of = partial(order_ref, session.session_date, plan.decision_id, orders=Orders())
         self.bracket = LoneBracket(
             Prices(
                 plan.side, plan.entry_limit_ticks, plan.stop_price_ticks, plan.target_price_ticks
             ),
-            instant_us(row.closes_at),
-            rules.execution.entry_life_seconds * 1_000_000,
+            self.decided_us,
+            rules.execution.entry_life_seconds * SECOND_US,
             _exchange(rules),
             (session.seed, ref_of),
         )
@@ -105,10 +111,9 @@ class _Lone:
         self.troubles: list[tuple[Trouble, int]] = []
 
     def played(self, closed: TradeClosed, free_from: int) -> Played:
-        opened_at = closed.opened_at
         return Played(
             closed,
-            None if opened_at is None else instant_us(opened_at),
+            None if self.entry is None else self.entry_us,
             int(closed.net_usd * 100),
             free_from,
             tuple(self.troubles),
@@ -117,66 +122,91 @@ class _Lone:
 
     def trade_through(self, place: int) -> TradeClosed | None:
         """What a bar does at the exchange; null while the trade is not over."""
+        nth = place - self.ahead.start
+        if nth == len(self.ahead.closes_us):
+            constraint, side = self.questions.constraint, self.plan.side
+            self.ahead, nth = self.tape.ahead(place, self.until, constraint, side), 0
         closed = None
-        for fill in self.bracket.on_bar(self.tape.bracket_bar(place)):
+        for fill in self.bracket.on_bar(self.ahead.bracket_bar(nth)):
             closed = self._filled(fill)
         if self.bracket.ended_us is not None:
             return self._closed(ExitKind.NEVER_FILLED, self.bracket.ended_us, None)
         return closed
 
-    def live_through(self, place: int, until: int) -> int:
+    def live_through(self, place: int) -> int:
         """What the bar just traded through asks for; the next row that may do or ask anything."""
-        trade, entry = self.trade, self.trade.entry
+        entry = self.entry
         if entry is None:
-            self.is_lost = isinstance(self._manage(self.tape.row(place)), Exit)
+            asked = self._manage(TradeState.PENDING, self.tape.row(place))
+            self.is_lost = isinstance(asked, Exit)
             return place + 1
-        if trade.state is not TradeState.OPEN:
+        if self.exit_kind is not None:
             return place + 1
-        bars = self.tape.bars(place, until, self.questions.constraint, self.plan.side)
-        quiet = self.questions.quiet_bars(trade, entry, bars)
+        nth = place - self.ahead.start
+        held = Held(entry.price_ticks, self.entry_us, self.stop_ticks)
+        quiet = self.questions.quiet_bars(held, self.ahead, nth)
         if quiet:
-            self.trade = _after(trade, entry, Bars._make([column[:quiet] for column in bars]))
+            self._pass(nth, nth + quiet, entry)
             return place + quiet
-        self._answer(entry, self.tape.row(place))
+        self._pass(nth, nth + 1, entry)
+        self._answer(held, self.tape.row(place))
         return place + 1
 
-    def _answer(self, entry: Filled, row: MarketRow) -> None:
+    def _answer(self, held: Held, row: MarketRow) -> None:
         """Let the desk ask one bar, and do what it asks for."""
-        self.trade = trade = self.trade.after_bar(
-            row.closes_at - _BAR, row.high_ticks, row.low_ticks, row.close_ticks
-        )
-        asked = self._manage(row)
-        self.questions.narrow(trade, entry, row, asked)
+        asked = self._manage(TradeState.OPEN, row)
+        self.questions.narrow(held, row, asked)
         if isinstance(asked, Exit):
-            self.trade = replace(trade, state=TradeState.CLOSING, exit_kind=asked.kind)
+            self.exit_kind = asked.kind
             self.bracket.flatten(instant_us(row.closes_at))
         elif isinstance(asked, Tighten):
-            self.trade = replace(trade, stop_price_ticks=asked.stop_price_ticks)
+            self.stop_ticks = asked.stop_price_ticks
             self.bracket.move_stop(asked.stop_price_ticks)
 
-    def _manage(self, row: MarketRow) -> Hold | Tighten | Exit:
-        return manage(self.trade, row, kill=_RUNNING, eqs=1.0, rules=self.rules)
+    def _manage(self, state: TradeState, row: MarketRow) -> Hold | Tighten | Exit:
+        trade = Trade(
+            plan=self.plan,
+            state=state,
+            stop_price_ticks=self.stop_ticks,
+            entry=self.entry,
+            mae_ticks=self.mae_ticks,
+            mfe_ticks=self.mfe_ticks,
+            path_ticks=tuple(self.path_ticks),
+        )
+        return manage(trade, row, kill=_RUNNING, eqs=1.0, rules=self.rules)
+
+    def _pass(self, first: int, until: int, entry: Filled) -> None:
+        """Some bars ahead are over, as `Trade.after_bar` has it after each of them."""
+        side, paid_ticks, ahead = self.plan.side, entry.price_ticks, self.ahead
+        path = [side * (close - paid_ticks) for close in ahead.close_ticks[first:until]]
+        extremes = [*path]
+        # Of the fill's own bar only the close is surely later than the fill.
+        since = first + (ahead.closes_us[first] - MINUTE_US < self.entry_us)
+        if since < until:
+            extremes.append(side * (max(ahead.high_ticks[since:until]) - paid_ticks))
+            extremes.append(side * (min(ahead.low_ticks[since:until]) - paid_ticks))
+        self.mae_ticks = min(self.mae_ticks, *extremes)
+        self.mfe_ticks = max(self.mfe_ticks, *extremes)
+        self.path_ticks += path
 
     def _filled(self, fill: Fill) -> TradeClosed | None:
         """A leg traded; the closed trade unless it was the entry."""
         leg, plan = fill.leg, self.plan
         if leg is Leg.ENTRY:
-            entry = Filled(at=instant_of(fill.at_us), price_ticks=fill.price_ticks)
-            self.trade = replace(self.trade, state=TradeState.OPEN, entry=entry)
-            if entry.at - plan.decided_at > timedelta(
-                seconds=self.rules.execution.slow_fill_seconds
-            ):
+            self.entry = Filled(at=instant_of(fill.at_us), price_ticks=fill.price_ticks)
+            self.entry_us = fill.at_us
+            waited_us = fill.at_us - self.decided_us
+            if waited_us > self.rules.execution.slow_fill_seconds * SECOND_US:
                 self._trouble(Trouble.SLOW_FILL, fill.at_us)
             self._slip(plan.side * (fill.price_ticks - plan.decision_price_ticks), fill.at_us)
             return None
-        kind = self.trade.exit_kind or ExitKind.KILL
+        kind = self.exit_kind or ExitKind.KILL
         if leg is Leg.TARGET:
             kind = ExitKind.TARGET
         elif leg is Leg.STOP:
-            is_protected = self.trade.is_stop_protected
+            is_protected = self.stop_ticks != plan.stop_price_ticks
             kind = ExitKind.PROTECTED_STOP if is_protected else ExitKind.STOP
-            slipped = plan.side * (self.trade.stop_price_ticks - fill.price_ticks)
-            self._slip(slipped, fill.at_us)
+            self._slip(plan.side * (self.stop_ticks - fill.price_ticks), fill.at_us)
         return self._closed(kind, fill.at_us, fill.price_ticks)
 
     def _slip(self, slipped_ticks: int, at_us: int) -> None:
@@ -188,11 +218,10 @@ class _Lone:
         self.troubles.append((kind, (at_us - self.session.opens_us) // MINUTE_US))
 
     def _closed(self, kind: ExitKind, at_us: int, price_ticks: int | None) -> TradeClosed:
-        trade, instrument = self.trade, self.rules.instrument
-        entry = trade.entry
+        entry, instrument = self.entry, self.rules.instrument
         gross_ticks, fees_usd, excursions = 0, Decimal(0), [0]
         if entry is not None and price_ticks is not None:
-            gross_ticks = trade.gained_ticks(price_ticks)
+            gross_ticks = self.plan.side * (price_ticks - entry.price_ticks)
             fees_usd = 2 * instrument.fees.per_side_usd
             excursions.append(gross_ticks)
         gross_usd = instrument.to_usd(gross_ticks)
@@ -209,30 +238,12 @@ class _Lone:
             gross_usd=gross_usd,
             fees_usd=fees_usd,
             net_usd=gross_usd - fees_usd,
-            mae_ticks=min(trade.mae_ticks, *excursions),
-            mfe_ticks=max(trade.mfe_ticks, *excursions),
-            path_ticks=trade.path_ticks,
+            mae_ticks=min(self.mae_ticks, *excursions),
+            mfe_ticks=max(self.mfe_ticks, *excursions),
+            path_ticks=tuple(self.path_ticks),
         )
 
 
 @partial(per_rules, kept_max=MANY_RULES)
 def _exchange(rules: Rules) -> ExchangeSettings:
     return exchange_settings(rules, _DEPOSIT_USD)
-
-
-def _after(trade: Trade, entry: Filled, bars: Bars) -> Trade:
-    """The trade after some bars, as `Trade.after_bar` has it after each of them."""
-    side = trade.plan.side
-    path = (side * (bars.close_ticks - entry.price_ticks)).tolist()
-    extremes = [*path]
-    # Of the fill's own bar only the close is surely later than the fill.
-    since = int(bars.closes_us[0] - MINUTE_US < instant_us(entry.at))
-    if since < len(path):
-        high, low = int(bars.high_ticks[since:].max()), int(bars.low_ticks[since:].min())
-        extremes += [trade.gained_ticks(high), trade.gained_ticks(low)]
-    return replace(
-        trade,
-        mae_ticks=min(trade.mae_ticks, *extremes),
-        mfe_ticks=max(trade.mfe_ticks, *extremes),
-        path_ticks=(*trade.path_ticks, *path),
-    )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, partial
-from math import nan
+from math import inf, isnan, nan
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -31,31 +31,47 @@ _BLANK: Final[Mapping[str, object]] = {
 }
 """What a row says of its own candidates: the sweep fills them in for each set."""
 
-BARS_AT_ONCE: Final = 64
+BARS_AT_ONCE: Final = 24
 """As far as a lone trade looks ahead at once; few last longer."""
 
 Numbers = npt.NDArray[Any]
 Reader = Callable[[int], object]
 
 
-class Bars(NamedTuple):
-    """What an open trade is asked about on some bars in a row; unknown is NaN.
+class Ahead(NamedTuple):
+    """Some bars in a row from row `start` on, as plain numbers.
 
-    `held` and `other` are the effective beliefs of its own side and of the other one.
+    `held` and `other` are the effective beliefs of a trade's own side and of the other one.
+    Slippage is NaN where it is unknown, anything else is -inf: below whatever it is asked for.
     """
 
-    closes_us: Numbers
-    high_ticks: Numbers
-    low_ticks: Numbers
-    close_ticks: Numbers
-    dvs: Numbers
-    minutes_to_close: Numbers
-    atr_14_ticks: Numbers
-    held: Numbers
-    other: Numbers
+    start: int
+    closes_us: list[int]
+    open_ticks: list[int]
+    high_ticks: list[int]
+    low_ticks: list[int]
+    close_ticks: list[int]
+    slippage_ticks: list[float]
+    dvs: list[float]
+    minutes_to_close: list[int]
+    atr_14_ticks: list[float]
+    held: list[float]
+    other: list[float]
+
+    def bracket_bar(self, nth: int) -> BracketBar:
+        """The prices of a bar, and the slippage to expect."""
+        slippage_ticks = self.slippage_ticks[nth]
+        return BracketBar(
+            self.closes_us[nth],
+            self.open_ticks[nth],
+            self.high_ticks[nth],
+            self.low_ticks[nth],
+            self.close_ticks[nth],
+            None if isnan(slippage_ticks) else slippage_ticks,
+        )
 
 
-_OF_ALL: Final = ("high_ticks", "low_ticks", "close_ticks", "dvs", "minutes_to_close")
+_OF_ALL: Final = Ahead._fields[2:-2]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +106,10 @@ class Tape:
 
     def __init__(self, frame: pl.DataFrame) -> None:
         self.closes_us = frame["closes_at"].to_physical().to_numpy()
+        unknown = {"slippage_ticks": nan}
         self._of_all = [
             self.closes_us,
-            *(_numbers(frame[name]) for name in (*_OF_ALL, "atr_14_ticks")),
+            *(_numbers(frame[name], unknown.get(name, -inf)) for name in _OF_ALL),
         ]
         self._beliefs: dict[tuple[str, Side], Numbers] = {}
         self._frame = frame
@@ -103,29 +120,23 @@ class Tape:
             else _reader(frame[sources[name]], is_whole=name == "phase")
             for name in MarketRow._fields
         ]
-        by_name = dict(zip(MarketRow._fields, self._readers, strict=True))
-        priced = [by_name[name] for name in BracketBar._fields[1:]]
-        self._of_brackets: list[Callable[[int], Any]] = [self.closes_us.item, *priced]
 
     def row(self, place: int) -> MarketRow:
         """The bar as the desk reads it, without setups; raises `IndexError` beyond the tape."""
         return MarketRow._make([read(place) for read in self._readers])
 
-    def bracket_bar(self, place: int) -> BracketBar:
-        """The prices of a bar, and the slippage to expect."""
-        return BracketBar._make([read(place) for read in self._of_brackets])
-
-    def bars(self, place: int, until: int, constraint: str, side: Side) -> Bars:
-        """The bars from `place` on, at most so many at once and none from `until` on."""
+    def ahead(self, place: int, until: int, constraint: str, side: Side) -> Ahead:
+        """The bars from `place` on, so many at once and none from `until` on."""
         some = slice(place, min(until, place + BARS_AT_ONCE))
         held, other = (self._belief(constraint, each) for each in (side, side.opposite))
-        return Bars._make([*(column[some] for column in self._of_all), held[some], other[some]])
+        columns = (*self._of_all, held, other)
+        return Ahead._make([place, *(column[some].tolist() for column in columns)])
 
     def _belief(self, constraint: str, side: Side) -> Numbers:
         found = self._beliefs.get((constraint, side))
         if found is None:
             column = self._frame[f"{constraint.lower()}_{SIDE_NAMES[side]}_effective"]
-            found = self._beliefs[constraint, side] = _numbers(column)
+            found = self._beliefs[constraint, side] = _numbers(column, -inf)
         return found
 
 
@@ -176,9 +187,11 @@ def sessions_of(
     return found
 
 
-def _numbers(column: pl.Series) -> Numbers:
-    """A column as it lies in memory; a copy with NaN where some of it is unknown."""
-    return column.to_numpy() if not column.null_count() else column.fill_null(nan).to_numpy()
+def _numbers(column: pl.Series, unknown: float) -> Numbers:
+    """A column as it lies in memory; a copy with a stand-in where some of it is unknown."""
+    if column.null_count():
+        column = column.fill_null(unknown)
+    return column.to_numpy()
 
 
 def _blank(value: object, _place: int) -> object:
