@@ -171,7 +171,7 @@ class Chain:
 
 def hash_of(event: Event) -> str:
     """The hash that an event with these fields must carry."""
-    body = _FIELD_SEPARATOR.join((str(event.seq), *event[1:9], event.previous_hash))
+    body = _FIELD_SEPARATOR.join((str(event.seq), *event[1:10]))
     return sha256(body.encode()).hexdigest()
 
 
@@ -199,17 +199,15 @@ def verify(
     A chain cut at its end is whole in itself: only `end` can tell that events are missing there.
     """
     head = start
-    count = 0
     for event in events:
         problem = _problem(event, head)
         if problem is not None:
             return Broken(seq=head.seq + 1, text=problem)
-        head = Head(event.seq, event.hash)
-        count += 1
+        head = _new(Head, (event.seq, event.hash))
     if end is not None and head != end:
         text = f"the journal was left at event {end.seq} but ends at {head.seq} ({head.hash[:12]}…)"
         return Broken(seq=min(head.seq, end.seq) + 1, text=text)
-    return Verified(events=count, head=head)
+    return Verified(events=head.seq - start.seq, head=head)
 
 
 def _problem(event: Event, head: Head) -> str | None:

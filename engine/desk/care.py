@@ -93,7 +93,7 @@ def _is_long_unseen(state: DeskState, at: datetime, law: ExecutionRules) -> bool
     session, since = state.session, state.reconciled_at
     if session is None or since is None or at >= session.closes_at:
         return False
-    return at - since >= timedelta(seconds=law.reconcile_flat_seconds)
+    return (at - since).total_seconds() >= law.reconcile_flat_seconds
 
 
 def _trigger(turn: Turn) -> tuple[KillCause, str] | None:

@@ -332,8 +332,8 @@ MUTATIONS: Final = (
     _bug(
         "never look at the broker while flat",
         "engine/desk/care.py",
-        "timedelta(seconds=law.reconcile_flat_seconds)",
-        "timedelta(days=law.reconcile_flat_seconds)",
+        ">= law.reconcile_flat_seconds",
+        ">= 86_400 * law.reconcile_flat_seconds",
         "tests/engine/test_desk_protection.py",
     ),
     _bug(

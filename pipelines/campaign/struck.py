@@ -89,6 +89,7 @@ class StruckDesk(ShadowDesk):
         self._unsent: list[Command] = []
         self._dice = Random(f"{storm.seed}/strikes")
         self._skew = timedelta(seconds=storm.skew_seconds)
+        self._may_be_struck = not storm.rates.keys().isdisjoint(_STRIKES)
         self._is_skewed = WorldTrouble.CLOCK_SKEW in storm.rates
         self.is_spared = False
 
@@ -201,9 +202,9 @@ class StruckDesk(ShadowDesk):
     # ── Strikes and recovery ────────────────────────────────────────────────────────────────────
 
     def _maybe_strike(self, point: str, *, is_sending: bool) -> None:
-        rates = self.storm.rates
-        if self.is_spared or rates.keys().isdisjoint(_STRIKES):
+        if self.is_spared or not self._may_be_struck:
             return
+        rates = self.storm.rates
         share = 1.0 if is_sending else IDLE_SHARE
         if self._dice.random() < rates.get(WorldTrouble.RESTART, 0.0) * share:
             self.strikes[f"struck {point}"] += 1
