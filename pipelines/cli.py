@@ -14,6 +14,7 @@ from typing import Annotated, Final
 import typer
 
 from pipelines.cli_desk import register as register_desk
+from pipelines.cli_proof import register as register_proof
 from pipelines.cli_reports import register as register_reports
 from pipelines.cli_research import register as register_research
 from pipelines.commands.call import (
@@ -242,178 +243,11 @@ def journal(
     )
 
 
-@app.command()
-def learn(
-    context: typer.Context, *, first: First = None, last: Last = None, as_json: AsJson = False
-) -> int:
-    """Learn from sessions that were traded, rehearsed or replayed: the nights, in order."""
-    from pipelines.commands.learn import run_learn
-
-    call: Call = context.obj
-    return run_learn(call.wiring(), day_of(first), day_of(last), as_json=as_json)
-
-
-@app.command()
-def evolve(context: typer.Context, *, as_json: AsJson = False) -> int:
-    """Try every small change of the parameters on stored sessions, and say what is proposed."""
-    from pipelines.commands.evolve import run_evolve
-
-    call: Call = context.obj
-    return run_evolve(call.wiring(), as_json=as_json)
-
-
-@app.command()
-def promote(
-    context: typer.Context,
-    day: Annotated[
-        datetime | None,
-        typer.Argument(
-            metavar="[DATE]", formats=DATE_FORMATS, help="Last session of the search; else newest."
-        ),
-    ] = None,
-    *,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; it is kept with the change.")],
-    anyway: Annotated[
-        bool, typer.Option("--anyway", help="Even if the search calls it no better than luck.")
-    ] = False,
-    as_json: AsJson = False,
-) -> int:
-    """Write a proposed number into its contract, with who, why and what it was before."""
-    from pipelines.commands.evolve import run_promote
-
-    call: Call = context.obj
-    return run_promote(call.wiring(), day_of(day), reason=reason, anyway=anyway, as_json=as_json)
-
-
-@app.command()
-def rollback(context: typer.Context, *, as_json: AsJson = False) -> int:
-    """Take back the newest promotion that still stands."""
-    from pipelines.commands.evolve import run_rollback
-
-    call: Call = context.obj
-    return run_rollback(call.wiring(), as_json=as_json)
-
-
-@app.command()
-def fit_beliefs(
-    context: typer.Context,
-    *,
-    first: First = None,
-    last: Last = None,
-    write: Annotated[
-        bool, typer.Option("--write", help="Write slopes and intercepts into beliefs.yaml.")
-    ] = False,
-    as_json: AsJson = False,
-) -> int:
-    """Set every constraint's slope and intercept from what its evidence looks like."""
-    from pipelines.commands.fit_beliefs import run_fit_beliefs
-
-    call: Call = context.obj
-    return run_fit_beliefs(
-        call.wiring(), day_of(first), day_of(last), writes=write, as_json=as_json
-    )
-
-
-@app.command()
-def bench(
-    context: typer.Context,
-    *,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="A tenth of the bars and one run of each measurement.")
-    ] = False,
-    check: Annotated[
-        bool, typer.Option("--check", help="Exit code 1 when a target is missed.")
-    ] = False,
-    live: Annotated[
-        bool, typer.Option("--live", help="The live path: sessions at a simulated gateway.")
-    ] = False,
-    against: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME",
-            help="Beside other engines: all, nautilus, backtesting, backtrader or vectorbt; each "
-            "is installed into an environment of its own under the data home.",
-        ),
-    ] = None,
-    bars: Annotated[
-        int | None,
-        typer.Option(min=1_000, metavar="N", help="With --against: how many bars; else 100,000."),
-    ] = None,
-    as_json: AsJson = False,
-) -> int:
-    """Measure what the README states, each in a process of its own."""
-    if against is not None:
-        from pipelines.commands import bench_against
-
-        call: Call = context.obj
-        return bench_against.run_against(
-            against,
-            bench_against.scale_of(bars, quick=quick),
-            call.wiring().home.stopwatch,
-            checks=check,
-            as_json=as_json,
-        )
-    if bars is not None:
-        raise typer.BadParameter("expected --against NAME beside --bars; the others have a scale")
-    if live:
-        from pipelines.commands import bench_live
-
-        scale = bench_live.QUICK if quick else bench_live.FULL
-        return bench_live.run_live_bench(scale, checks=check, as_json=as_json)
-    from pipelines.commands.bench import FULL, QUICK, run_bench
-
-    return run_bench(QUICK if quick else FULL, checks=check, as_json=as_json)
-
-
-@app.command()
-def campaign(
-    *,
-    sessions: Annotated[
-        int, typer.Option(min=1, metavar="N", help="How many sessions at least.")
-    ] = 10_000,
-    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the first run.")] = 0,
-    minutes: Annotated[
-        float | None, typer.Option(min=0.1, metavar="M", help="Stop after so long.")
-    ] = None,
-    case: Annotated[
-        str | None, typer.Option("--replay", metavar="CASE", help="Play one printed case again.")
-    ] = None,
-    mutations: Annotated[
-        bool,
-        typer.Option("--mutations", help="Plant known bugs, one by one, and say what caught each."),
-    ] = False,
-    processes: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Strike real processes so often: SIGKILL, power …"),
-    ] = None,
-    soak: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="So many sessions in one process: does it grow?"),
-    ] = None,
-    as_json: AsJson = False,
-) -> int:
-    """Play sessions of the desk under every trouble, and judge each event by the laws."""
-    if processes is not None or soak is not None:
-        from pipelines.commands.campaign_processes import show_processes, show_soak
-
-        if processes is not None:
-            return show_processes(processes, seed, as_json=as_json)
-        return show_soak(soak or 1, as_json=as_json)
-    from pipelines.commands.campaign import run_case, run_mutations, run_sessions
-
-    if case is not None:
-        return run_case(case, as_json=as_json)
-    if mutations:
-        return run_mutations(seed, as_json=as_json)
-    return run_sessions(sessions, seed, minutes, as_json=as_json)
-
-
 app.add_typer(gateway_app, name="gateway")
-
-
 register_desk(app)
 register_reports(app)
 register_research(app)
+register_proof(app)
 
 
 def run(arguments: Sequence[str], environ: Mapping[str, str] | None = None) -> int:
