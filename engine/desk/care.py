@@ -18,7 +18,7 @@ from engine.kill import (
 from engine.ledger import lots_of
 from engine.orders import OrderState
 from engine.reconciliation import Finding, FindingKind
-from engine.rules import ExecutionRules
+from engine.rules import Rules
 from engine.supervisor import (
     Order,
     overdue_entries,
@@ -68,13 +68,13 @@ def tick(turn: Turn) -> None:
     due = timedelta(seconds=law.reconcile_seconds)
     since = state.reconciled_at
     is_old = since is None or at - since >= due
-    if (state.is_exposed and is_old) or _is_long_unseen(state, at, law):
+    if (state.is_exposed and is_old) or _is_long_unseen(state, at, turn.rules):
         turn.ask("routine")
 
 
-def is_due(state: DeskState, at: datetime, law: ExecutionRules) -> bool:
+def is_due(state: DeskState, at: datetime, rules: Rules) -> bool:
     """Whether a tick could change anything."""
-    return awaits(state) or _is_long_unseen(state, at, law)
+    return awaits(state) or _is_long_unseen(state, at, rules)
 
 
 def awaits(state: DeskState) -> bool:
@@ -88,12 +88,21 @@ def awaits(state: DeskState) -> bool:
     )
 
 
-def _is_long_unseen(state: DeskState, at: datetime, law: ExecutionRules) -> bool:
-    """Whether even a desk that believes it is flat should look: a report of a trade may be lost."""
-    session, since = state.session, state.reconciled_at
+def _is_long_unseen(state: DeskState, at: datetime, rules: Rules) -> bool:
+    """Whether even a desk that believes it is flat should look: a report of a trade may be lost.
+
+    Past the flatten time it looks as often as one that holds: what nobody told it of has to be
+    found while it can still be closed.
+    """
+    session, since, law = state.session, state.reconciled_at, rules.execution
     if session is None or since is None or at >= session.closes_at:
         return False
-    return (at - since).total_seconds() >= law.reconcile_flat_seconds
+    unseen_seconds = (at - since).total_seconds()
+    if unseen_seconds < law.reconcile_seconds:
+        return False
+    last_minutes = timedelta(minutes=rules.session.flatten_minutes_before_end)
+    is_last_call = session.closes_at - at <= last_minutes
+    return is_last_call or unseen_seconds >= law.reconcile_flat_seconds
 
 
 def _trigger(turn: Turn) -> tuple[KillCause, str] | None:

@@ -88,7 +88,7 @@ class Desk:
 
     def _tick(self, turn: Turn, happened: ClockTicked) -> Step:
         """What time makes due; a tick that brings nothing about leaves no record."""
-        if is_due(turn.state, turn.at, self.rules.execution):
+        if is_due(turn.state, turn.at, self.rules):
             tick(turn)
             take_care(turn)
             if turn.entries:
@@ -101,7 +101,7 @@ class Desk:
 
     def is_due(self, state: DeskState, at: datetime) -> bool:
         """Whether a tick at this instant would do anything."""
-        return is_due(state, at, self.rules.execution)
+        return is_due(state, at, self.rules)
 
     def enters_from(self, state: DeskState) -> datetime | None:
         """From when on a bar could be an entry if nothing else happens; null for not this session.

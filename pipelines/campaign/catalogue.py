@@ -337,6 +337,13 @@ MUTATIONS: Final = (
         "tests/engine/test_desk_protection.py",
     ),
     _bug(
+        "look no oftener past the flatten time",
+        "engine/desk/care.py",
+        "return is_last_call or",
+        "return",
+        "tests/engine/test_desk_protection.py",
+    ),
+    _bug(
         "carry yesterday's result into today",
         "engine/risk.py",
         "            session_date=session_date,\n            net_usd_this_week",

@@ -109,6 +109,17 @@ def test_a_desk_that_believes_it_is_flat_looks_every_five_minutes_of_the_session
     assert late == []
 
 
+def test_past_the_flatten_time_a_flat_desk_looks_as_often_as_one_that_holds(stage):
+    stage.tell(snapshot(384))
+
+    asked = {minute: kinds_of(stage.tick(minute)) for minute in (384.9, 385)}
+    stage.tell(snapshot(385))
+    again = {minute: kinds_of(stage.tick(minute)) for minute in (385.4, 385.5)}
+
+    assert asked == {384.9: [], 385: ["QueryBroker"]}
+    assert again == {385.4: [], 385.5: ["QueryBroker"]}
+
+
 def test_a_position_whose_report_was_lost_is_found_by_a_flat_desk(stage):
     strange = fill("hand-1", Side.LONG, PRICE, 20, name="x.9.01")
 
