@@ -27,6 +27,7 @@ from engine.errors import CredenceError
 from engine.journal import Kind
 from engine.units import DecisionId, OrderRef, Side
 from pipelines.brokers.ibkr import ClockKind, IbkrBroker, IbkrSettings
+from pipelines.equal_work import equal_work_ms
 from pipelines.heap import keep_one_heap
 from pipelines.journal_store import JournalReader
 from pipelines.live_stage import PATIENCE_SECONDS, LiveStage, Numbers, spread
@@ -178,7 +179,13 @@ def measure_memory(folder: Path, sessions: int) -> Numbers:
     }
 
 
+def measure_equal_work(_folder: Path, pieces: int) -> Numbers:
+    """Milliseconds of equal pieces of work: no latency on this machine is steadier than these."""
+    return spread(equal_work_ms(pieces), "piece_ms")
+
+
 MEASUREMENTS: Final[Mapping[str, Callable[[Path, int], Numbers]]] = {
+    "equal_work": measure_equal_work,
     "bars": measure_bars,
     "orders": measure_orders,
     "kills": measure_kills,

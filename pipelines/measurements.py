@@ -29,6 +29,7 @@ from engine.journal import REPLAY_CODE, Stamp
 from engine.market import market_frame
 from engine.rules import Rules
 from pipelines.collector import collector_at_rest, tidy_up
+from pipelines.equal_work import equal_work_ms
 from pipelines.journal_files import write_fresh_journal
 from pipelines.journal_store import JournalWriter
 from pipelines.live_market import LiveMarket
@@ -137,6 +138,12 @@ def measure_live_step(folder: Path) -> Numbers:
     }
 
 
+def measure_equal_work(_folder: Path) -> Numbers:
+    """Milliseconds of equal pieces of work, as many as there are live steps."""
+    pieces = equal_work_ms(LIVE_STEPS_MAX)
+    return {"ms_p50": median(pieces), "ms_p99": quantiles(pieces, n=100)[98]}
+
+
 def measure_digest(folder: Path) -> Numbers:
     """The digest of one replay, to be compared between processes."""
     market = BenchBars.stored(folder).first(DIGEST_SESSIONS)
@@ -195,6 +202,7 @@ MEASUREMENTS: Final[Mapping[str, Callable[[Path], Numbers]]] = {
     "replay_full": measure_replay_full,
     "replay_trades": measure_replay_trades,
     "live_step": measure_live_step,
+    "equal_work": measure_equal_work,
     "digest": measure_digest,
 }
 

@@ -87,6 +87,8 @@ TARGETS: Final = (
     ceiling("live_columns_ms_p50", "  of it columns and text", "ms"),
     ceiling("live_decision_ms_p50", "  of it the decision", "ms"),
     ceiling("live_commit_ms_p50", "  of it the durable commit", "ms"),
+    ceiling("equal_work_ms_p50", "equal pieces of work, median", "ms"),
+    ceiling("equal_work_ms_p99", "  p99: no latency here is steadier", "ms"),
     floor("digests_equal", "digest equal in two processes", "1 = yes", 1),
     ceiling("import_engine_seconds", "import of the engine", "s", 0.7),
     ceiling("status_seconds", "credence status", "s", 1.5),
@@ -129,7 +131,7 @@ def exit_of(rows: Sequence[Mapping[str, Any]], *, checks: bool) -> Exit:
 
 
 def _steps(scale: Scale) -> int:
-    return 1 + 5 * scale.runs + 2 + 2 * scale.short_runs + 3 * scale.dagster_runs
+    return 1 + 6 * scale.runs + 2 + 2 * scale.short_runs + 3 * scale.dagster_runs
 
 
 def _measure(scratch: Path, scale: Scale, advance: Advance) -> Mapping[str, Sequence[float]]:
@@ -146,6 +148,7 @@ def _measure(scratch: Path, scale: Scale, advance: Advance) -> Mapping[str, Sequ
     trades = runs_of("replay_trades", market, scale.runs)
     long_trades = runs_of("replay_trades", long_market, scale.runs)
     live = runs_of("live_step", market, scale.runs)
+    equal = runs_of("equal_work", market, scale.runs)
     dagster = range(scale.dagster_runs)
     job, night, up = (
         [_worker(name, market, advance, of="pipelines.dagster_measurements") for _ in dagster]
@@ -168,6 +171,8 @@ def _measure(scratch: Path, scale: Scale, advance: Advance) -> Mapping[str, Sequ
         "live_columns_ms_p50": _column(live, "columns_ms_p50"),
         "live_decision_ms_p50": _column(live, "decision_ms_p50"),
         "live_commit_ms_p50": _column(live, "commit_ms_p50"),
+        "equal_work_ms_p50": _column(equal, "ms_p50"),
+        "equal_work_ms_p99": _column(equal, "ms_p99"),
         "up_seconds": _column(up, "seconds"),
         "dagster_job_seconds": _column(job, "seconds"),
         "dagster_empty_seconds": _column(job, "empty_seconds"),

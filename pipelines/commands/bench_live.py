@@ -30,6 +30,7 @@ Numbers = Mapping[str, float]
 class LiveScale:
     """How often everything is measured; bars, orders and memory are counted in sessions."""
 
+    equal_work: int
     bars: int
     orders: int
     kills: int
@@ -38,12 +39,21 @@ class LiveScale:
     memory: int
 
 
-FULL: Final = LiveScale(bars=13, orders=3, kills=100, kill_command=5, crashes=5, memory=20)
+FULL: Final = LiveScale(
+    equal_work=1_000, bars=13, orders=3, kills=100, kill_command=5, crashes=5, memory=20
+)
 """Of 390 bars each: a little over 5,000 bars."""
 
-QUICK: Final = LiveScale(bars=1, orders=1, kills=5, kill_command=1, crashes=1, memory=3)
+QUICK: Final = LiveScale(
+    equal_work=200, bars=1, orders=1, kills=5, kill_command=1, crashes=1, memory=3
+)
 
 _TARGETS: Final[Mapping[str, Mapping[str, Target]]] = {
+    "equal_work": {
+        "piece_ms_p50": ceiling("equal_work_ms_p50", "equal pieces of work, median", "ms"),
+        "piece_ms_p99": ceiling("equal_work_ms_p99", "  p99: no latency here is steadier", "ms"),
+        "piece_ms_max": ceiling("equal_work_ms_max", "  at most", "ms"),
+    },
     "bars": {
         "durable_ms_p50": ceiling("live_durable_ms_p50", "bar to durable decision, median", "ms"),
         "durable_ms_p99": ceiling("live_durable_ms_p99", "  p99", "ms", 20),

@@ -81,6 +81,8 @@ def test_the_whole_bench_runs_and_its_keys_stay(
         "live_columns_ms_p50",
         "live_decision_ms_p50",
         "live_commit_ms_p50",
+        "equal_work_ms_p50",
+        "equal_work_ms_p99",
         "digests_equal",
         "import_engine_seconds",
         "status_seconds",

@@ -60,6 +60,9 @@ def test_every_measurement_has_its_scale_and_its_rows() -> None:
 
     assert set(MEASUREMENTS) == set(bench_live.LiveScale.__dataclass_fields__)
     assert list(rows) == [
+        "equal_work_ms_p50",
+        "equal_work_ms_p99",
+        "equal_work_ms_max",
         "live_durable_ms_p50",
         "live_durable_ms_p99",
         "live_durable_ms_max",

@@ -1,0 +1,36 @@
+"""How evenly a machine works: the same piece of work again and again, and how long each took.
+
+No latency measured on a machine can be steadier than this one, which waits for nothing and touches
+no memory to speak of.
+"""
+
+import time
+from statistics import median
+from time import perf_counter
+from typing import Final
+
+PIECE_MS: Final = 12.0
+"""A piece takes about as long as a bar's decision."""
+
+PAUSE_SECONDS: Final = 0.015
+_TRIED: Final = 20
+
+
+def equal_work_ms(pieces: int) -> list[float]:
+    """Milliseconds by the clock of each piece, with a pause before it as between two bars."""
+    turns = 100_000
+    tried = [_piece_ms(turns) for _ in range(_TRIED)]
+    turns = int(turns * PIECE_MS / median(tried))
+    found = []
+    for _ in range(pieces):
+        time.sleep(PAUSE_SECONDS)
+        found.append(_piece_ms(turns))
+    return found
+
+
+def _piece_ms(turns: int) -> float:
+    started = perf_counter()
+    total = 0
+    for turn in range(turns):
+        total += turn * turn
+    return 1_000 * (perf_counter() - started)
