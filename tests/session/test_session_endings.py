@@ -17,6 +17,7 @@ from engine.kill import KillCause
 from engine.trade import ExitKind
 from pipelines.session.heartbeat import Heartbeat, RunState
 from pipelines.session.plan import Ending, StopPolicy
+from pipelines.storage.atomic import storage_full
 
 SOON = entry_minute() + 20
 FILLED = "filled: "
@@ -207,12 +208,16 @@ def test_bars_that_come_late_are_decided_in_order_and_never_entered(stage):
 
 
 class BreaksDisk(Wrapped):
-    """Fills the disk under the journal once a position is held."""
+    """Fills the disk under the journal, or another file, once a position is held."""
+
+    def __init__(self, broker: Any, error: Exception | None = None) -> None:
+        super().__init__(broker)
+        self._error = error or JournalError("the disk is full")
 
     def told(self) -> Sequence[object]:
         told = self._broker.told()
         if self._broker.positions():
-            raise JournalError("the disk is full")
+            raise self._error
         return told
 
 
@@ -240,6 +245,18 @@ def test_a_full_disk_ends_the_run_and_kills_nothing(stage):
 
     assert [event.kind for event in after_full if event.kind in (Kind.KILL, Kind.ERROR)] == []
     assert result.ending is Ending.CLOSED
+
+
+def test_a_store_that_is_full_ends_the_run_with_the_stop_in_place_and_kills_nothing(stage):
+    full = storage_full(stage.files.heartbeat, "No space left on device")
+    broker = BreaksDisk(simulated(minutes=SOON), full)
+
+    with pytest.raises(HaltDesk, match="the stop at the broker protects"):
+        stage.run(broker)
+
+    assert [event.kind for event in stage.events() if event.kind in (Kind.KILL, Kind.ERROR)] == []
+    assert abs(broker.positions()[0].quantity) == 1
+    assert len(broker.open_orders()) == 2
 
 
 def test_a_heartbeat_that_cannot_be_written_ends_no_session(stage):
