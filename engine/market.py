@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 from typing import Final, NamedTuple, cast
 
@@ -107,6 +107,9 @@ ROW_SOURCES: Final = {
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FEW_ROWS: Final = 8
+_row_of: Final = partial(tuple.__new__, MarketRow)
+"""`MarketRow._make` without its count of the fields, at half its price."""
+
 _SETUP_SIDE: Final = re.compile(r"(k\d+)_side")
 
 
@@ -187,7 +190,7 @@ def market_rows(frame: pl.DataFrame) -> list[MarketRow]:
     columns["closes_at"] = instants(frame.get_column("closes_at"))
     columns["phase"] = frame.get_column("session_phase").cast(pl.Int32).to_list()
     columns["setups"] = _setups(frame)
-    return list(map(MarketRow._make, zip(*map(columns.get, MarketRow._fields), strict=True)))
+    return list(map(_row_of, zip(*map(columns.get, MarketRow._fields), strict=True)))
 
 
 def _values(frame: pl.DataFrame) -> Sequence[Sequence[object]]:

@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -51,7 +52,7 @@ def quiet_bars(frame: pl.DataFrame) -> list[QuietBar]:
     """Every bar of a market frame with journal text, as the journal tells of a quiet one."""
     columns = frame.select(QuietBar._fields).get_columns()
     values = [instants(c) if c.name == "closes_at" else c.to_list() for c in columns]
-    return list(map(QuietBar._make, zip(*values, strict=True)))
+    return list(map(partial(_new, QuietBar), zip(*values, strict=True)))
 
 
 class QuietStep(NamedTuple):
