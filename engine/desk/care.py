@@ -97,12 +97,10 @@ def _is_long_unseen(state: DeskState, at: datetime, rules: Rules) -> bool:
     session, since, law = state.session, state.reconciled_at, rules.execution
     if session is None or since is None or at >= session.closes_at:
         return False
-    unseen_seconds = (at - since).total_seconds()
-    if unseen_seconds < law.reconcile_seconds:
-        return False
-    last_minutes = timedelta(minutes=rules.session.flatten_minutes_before_end)
-    is_last_call = session.closes_at - at <= last_minutes
-    return is_last_call or unseen_seconds >= law.reconcile_flat_seconds
+    seconds = law.reconcile_flat_seconds
+    if session.closes_at - at <= timedelta(minutes=rules.session.flatten_minutes_before_end):
+        seconds = min(seconds, law.reconcile_seconds)
+    return (at - since).total_seconds() >= seconds
 
 
 def _trigger(turn: Turn) -> tuple[KillCause, str] | None:

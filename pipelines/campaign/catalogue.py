@@ -332,15 +332,15 @@ MUTATIONS: Final = (
     _bug(
         "never look at the broker while flat",
         "engine/desk/care.py",
-        ">= law.reconcile_flat_seconds",
-        ">= 86_400 * law.reconcile_flat_seconds",
+        "    seconds = law.reconcile_flat_seconds",
+        "    seconds = 86_400 * law.reconcile_flat_seconds",
         "tests/engine/test_desk_protection.py",
     ),
     _bug(
         "look no oftener past the flatten time",
         "engine/desk/care.py",
-        "return is_last_call or",
-        "return",
+        "seconds = min(seconds, law.reconcile_seconds)",
+        "pass",
         "tests/engine/test_desk_protection.py",
     ),
     _bug(

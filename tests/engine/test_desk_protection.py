@@ -1,7 +1,9 @@
 """The step between fills: a stop that is missing, a position that is not what it was."""
 
+from dataclasses import replace
+
 from desk_cases import connection, kill_cause, kinds_of
-from desk_stage import PRICE, at, fill, row, setup, snapshot, told, working
+from desk_stage import PRICE, RULES, at, fill, row, setup, snapshot, told, working
 
 from engine.broker import (
     CancelOrder,
@@ -13,7 +15,7 @@ from engine.broker import (
     QueryBroker,
     ReplaceStop,
 )
-from engine.desk import CommandFailed
+from engine.desk import CommandFailed, Desk
 from engine.kill import KillCause
 from engine.orders import OrderState
 from engine.units import Side
@@ -107,6 +109,17 @@ def test_a_desk_that_believes_it_is_flat_looks_every_five_minutes_of_the_session
 
     assert asked == {52: [QueryBroker(cause="routine")], 52.1: []}
     assert late == []
+
+
+def test_a_flat_desk_that_is_to_look_oftener_than_one_that_holds_does(stage):
+    law = replace(RULES.execution, reconcile_flat_seconds=12)
+    stage.desk = Desk(replace(RULES, execution=law))
+    stage.tell(snapshot(47))
+
+    asked = {minute: kinds_of(stage.tick(minute)) for minute in (47.1, 47.2)}
+
+    assert law.reconcile_seconds > law.reconcile_flat_seconds
+    assert asked == {47.1: [], 47.2: ["QueryBroker"]}
 
 
 def test_past_the_flatten_time_a_flat_desk_looks_as_often_as_one_that_holds(stage):
