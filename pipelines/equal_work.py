@@ -1,7 +1,6 @@
 """How evenly a machine works: the same piece of work again and again, and how long each took.
 
-No latency measured on a machine can be steadier than this one, which waits for nothing and touches
-no memory to speak of.
+A piece waits for nothing and touches no memory to speak of: what varies is the machine.
 """
 
 import time
@@ -16,11 +15,11 @@ PAUSE_SECONDS: Final = 0.015
 _TRIED: Final = 20
 
 
-def equal_work_ms(pieces: int) -> list[float]:
+def equal_work_ms(pieces: int, piece_ms: float = PIECE_MS) -> list[float]:
     """Milliseconds by the clock of each piece, with a pause before it as between two bars."""
     turns = 100_000
     tried = [_piece_ms(turns) for _ in range(_TRIED)]
-    turns = int(turns * PIECE_MS / median(tried))
+    turns = int(turns * piece_ms / median(tried))
     found = []
     for _ in range(pieces):
         time.sleep(PAUSE_SECONDS)

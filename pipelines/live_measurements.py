@@ -180,7 +180,7 @@ def measure_memory(folder: Path, sessions: int) -> Numbers:
 
 
 def measure_equal_work(_folder: Path, pieces: int) -> Numbers:
-    """Milliseconds of equal pieces of work: no latency on this machine is steadier than these."""
+    """Milliseconds of equal pieces of work, which only the machine itself makes uneven."""
     return spread(equal_work_ms(pieces), "piece_ms")
 
 

@@ -101,7 +101,10 @@ def soak(
                 raise CredenceError(f"expected {day} to be played to its end, got {result.ending}")
             cpu_ms = 1_000 * (process_time() - cpu_started) / result.bars.height
             if not gateway.ask(_was_left):
-                raise CredenceError(f"expected the gateway to let its client of {day} go")
+                raise CredenceError(
+                    f"expected no connection once the session of {day} was over, one was open "
+                    f"{PATIENCE_SECONDS:.0f} s later; find out what keeps it, and soak again"
+                )
             reading = _reading(day, result.bars.height, result.decision_ms, cpu_ms, far)
             del result
             told(reading)

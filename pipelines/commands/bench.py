@@ -88,7 +88,7 @@ TARGETS: Final = (
     ceiling("live_decision_ms_p50", "  of it the decision", "ms"),
     ceiling("live_commit_ms_p50", "  of it the durable commit", "ms"),
     ceiling("equal_work_ms_p50", "equal pieces of work, median", "ms"),
-    ceiling("equal_work_ms_p99", "  p99: no latency here is steadier", "ms"),
+    ceiling("equal_work_ms_p99", "  p99: how uneven the machine is", "ms"),
     floor("digests_equal", "digest equal in two processes", "1 = yes", 1),
     ceiling("import_engine_seconds", "import of the engine", "s", 0.7),
     ceiling("status_seconds", "credence status", "s", 1.5),

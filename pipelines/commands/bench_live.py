@@ -51,7 +51,7 @@ QUICK: Final = LiveScale(
 _TARGETS: Final[Mapping[str, Mapping[str, Target]]] = {
     "equal_work": {
         "piece_ms_p50": ceiling("equal_work_ms_p50", "equal pieces of work, median", "ms"),
-        "piece_ms_p99": ceiling("equal_work_ms_p99", "  p99: no latency here is steadier", "ms"),
+        "piece_ms_p99": ceiling("equal_work_ms_p99", "  p99: how uneven the machine is", "ms"),
         "piece_ms_max": ceiling("equal_work_ms_max", "  at most", "ms"),
     },
     "bars": {

@@ -32,7 +32,6 @@ class Questions:
         self._plan = plan
         self._rules = rules
         self._terms = terms_of(plan.template, plan.stop_distance_ticks, rules)
-        self._profit_ticks = self._terms.profit_ticks
         self._volatile_ticks = rules.trade.volatility_atr_multiple * plan.entry_atr_14_ticks
         self._flatten_minutes = rules.session.flatten_minutes_before_end
 
@@ -43,7 +42,8 @@ class Questions:
         matter, the bar does not count as quiet: the desk is asked then.
         """
         may_protect = self._may_protect(held)
-        until = self._loud_from(held, ahead, first, inf if not may_protect else self._profit_ticks)
+        profit_ticks = self._terms.profit_ticks if may_protect else inf
+        until = self._loud_from(held, ahead, first, profit_ticks)
         if until > first:
             self.span.up_to(THESIS, min(ahead.held[first:until]))
             self.span.above(BELIEF, max(ahead.other[first:until]))
@@ -81,7 +81,7 @@ class Questions:
         self.span.above(TIME, minutes)
         if self._may_protect(held):
             profit = self._plan.side * (row.close_ticks - held.price_ticks)
-            keep = self.span.above if profit < self._profit_ticks else self.span.up_to
+            keep = self.span.above if profit < self._terms.profit_ticks else self.span.up_to
             keep(PROFIT, profit)
 
     def _loud_from(self, held: Held, ahead: Ahead, first: int, profit_ticks: float) -> int:
