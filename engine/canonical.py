@@ -22,7 +22,7 @@ TYPE: Final = "fact"
 
 
 def to_json(record: object, *, without: str = "") -> str:
-    """Canonical text of a dataclass; one of its own fields may be left out.
+    """Canonical text of a dataclass or a NamedTuple; one of its own fields may be left out.
 
     Raises `JournalError` for a value that has no canonical form.
     """
@@ -52,16 +52,25 @@ def _plain(value: object) -> Any:
     """What orjson does not write by itself, or not with its name."""
     if isinstance(value, Decimal):
         return str(value)
-    if is_dataclass(value):
+    if _is_record(type(value)):
         return _record(value)
     if isinstance(value, Mapping):
         return dict(value)
+    if isinstance(value, frozenset):
+        return sorted(value)
     raise JournalError(f"expected a value with a canonical form, got {type(value).__name__}")
+
+
+def _is_record(kind: Any) -> bool:
+    """Whether a class is a dataclass or a NamedTuple."""
+    return isinstance(kind, type) and (is_dataclass(kind) or hasattr(kind, "_field_defaults"))
 
 
 @lru_cache(maxsize=256)
 def _names(kind: Any) -> tuple[str, ...]:
-    return tuple(item.name for item in fields(kind))
+    if is_dataclass(kind):
+        return tuple(item.name for item in fields(kind))
+    return cast("tuple[str, ...]", kind._fields)
 
 
 class Reader:
@@ -112,10 +121,13 @@ class Reader:
         if origin is tuple:
             item = self._maker(inner[0])
             return tuple if item is None else lambda plain: tuple(map(item, plain))
+        if origin is frozenset:
+            member = self._maker(inner[0]) or _as_it_is
+            return lambda plain: frozenset(map(member, plain))
         if origin is not None:
             key, value = (self._maker(i) or _as_it_is for i in inner)
             return lambda plain: {key(k): value(v) for k, v in plain.items()}
-        if is_dataclass(hint):
+        if _is_record(hint):
             return self._record
         if hint in (datetime, date):
             return cast("_Maker", hint.fromisoformat)
@@ -160,6 +172,8 @@ def _hints(known: type) -> dict[str, Any]:
 @lru_cache(maxsize=256)
 def _required(known: Any) -> frozenset[str]:
     """The fields of a record that have no default."""
+    if not is_dataclass(known):
+        return frozenset(set(_names(known)) - set(known._field_defaults))
     return frozenset(
         item.name
         for item in fields(known)
@@ -173,7 +187,7 @@ def _with_inner(classes: Iterable[type]) -> set[type]:
     waiting: list[Any] = list(classes)
     while waiting:
         hint = waiting.pop()
-        if is_dataclass(hint) and isinstance(hint, type) and hint not in found:
+        if _is_record(hint) and hint not in found:
             found.add(hint)
             waiting += _hints(hint).values()
         waiting += get_args(hint)

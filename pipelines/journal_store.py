@@ -206,6 +206,12 @@ class JournalReader:
         with self._connect() as connection:
             return _kept_head(connection)
 
+    def has(self, head: Head) -> bool:
+        """Whether the event of this number is there, with this hash."""
+        with self._connect() as connection:
+            found = connection.execute("select 1 from entries where seq = ? and hash = ?", head)
+            return found.fetchone() is not None
+
     def events(
         self,
         *,

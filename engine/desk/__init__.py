@@ -2,7 +2,7 @@
 
 from engine.desk.apply import apply, fold
 from engine.desk.desk import Desk
-from engine.desk.encoding import fact_of
+from engine.desk.encoding import fact_of, state_from_json, state_to_json
 from engine.desk.facts import (
     BarClosed,
     ClockTicked,
@@ -44,4 +44,6 @@ __all__ = [
     "fold",
     "is_quiet",
     "quiet_bars",
+    "state_from_json",
+    "state_to_json",
 ]

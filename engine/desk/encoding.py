@@ -1,4 +1,4 @@
-"""Facts into journal entries and events back into facts."""
+"""Facts into journal entries and events back into facts; a state into text and back."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -35,6 +35,8 @@ from engine.desk.facts import (
     SessionOpened,
     TroubleNoted,
 )
+from engine.desk.state import DeskState
+from engine.errors import JournalError
 from engine.journal import Entry, Event, Kind
 from engine.kill import FlatVerified, KillChanged
 from engine.trade import StopMoved, TradeChanged, TradeClosed, TradePlanned
@@ -70,7 +72,7 @@ KIND_OF: Final[Mapping[type, Kind]] = {
     TradeClosed: Kind.TRADE,
 }
 
-_READER: Final = Reader(*KIND_OF)
+_READER: Final = Reader(*KIND_OF, DeskState)
 _KIND_TEXT: Final = {fact: kind.value for fact, kind in KIND_OF.items()}
 """Plain text is put into other text at half the price of an enumeration's."""
 
@@ -109,3 +111,16 @@ def bar_seen(at: datetime, bar_json: str) -> BarSeen:
         low_ticks=bar["low_ticks"],
         close_ticks=bar["close_ticks"],
     )
+
+
+def state_to_json(state: DeskState) -> str:
+    """Canonical text of a whole state; the state it is read back to is equal in every field."""
+    return to_json(state)
+
+
+def state_from_json(text: str) -> DeskState:
+    """The state that a text holds. Raises `JournalError` for one this version cannot read."""
+    state = _READER.from_json(text)
+    if not isinstance(state, DeskState):
+        raise JournalError(f"expected the state of a desk, got a {type(state).__name__}")
+    return state

@@ -371,6 +371,19 @@ MUTATIONS: Final = (
         "tests/engine/test_journal.py",
     ),
     _bug(
+        "keep a state without its open question",
+        "engine/desk/encoding.py",
+        "return to_json(state)",
+        "return to_json(state._replace(query=None))",
+    ),
+    _bug(
+        "fold on from the state of another journal",
+        "pipelines/session/folding.py",
+        "if not JournalReader(journal).has(head):",
+        "if head.seq > JournalReader(journal).head().seq:",
+        "tests/session/test_folding.py",
+    ),
+    _bug(
         "look ahead in a signal",
         "engine/signals/trend.py",
         'move = pl.col("close_ticks") - lag("close_ticks", MICRO_TREND_BARS)',

@@ -44,7 +44,7 @@ from pipelines.campaign.processes_truth import drop_sockets, market_now, truth_o
 from pipelines.campaign.processes_watch import JournalWatch
 from pipelines.commands.gateway import bars_until
 from pipelines.journal_store import JournalReader
-from pipelines.session.desk_process import folded
+from pipelines.session.folding import folded
 from pipelines.session.heartbeat import Heartbeat, RunState
 from pipelines.session_request import ATTEMPTS_MAX
 from pipelines.sources import parse_source

@@ -32,6 +32,8 @@ from engine.desk import (
     Step,
     fact_of,
     fold,
+    state_from_json,
+    state_to_json,
 )
 from engine.desk.facts import IntentRecorded
 from engine.errors import CredenceError, HaltDesk
@@ -226,7 +228,9 @@ class StruckDesk(ShadowDesk):
 
         Raises `Struck` when the broker cannot be asked, as the session run gives up then.
         """
-        folded = self.refold()
+        folded = state_from_json(
+            state_to_json(self.refold())
+        )  # As one start keeps it for the next.
         differing = differences(folded, self.state)
         if differing is not None:
             raise LawBroken("fold_is_the_live_state", differing, self.now)

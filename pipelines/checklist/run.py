@@ -23,7 +23,7 @@ from pipelines.checklist.machine import (
     limits_hold,
 )
 from pipelines.session.code_version import code_version
-from pipelines.session.desk_process import folded
+from pipelines.session.folding import folded
 from pipelines.session.lock import holder_text, is_held
 from pipelines.session.process import write_json
 from pipelines.wiring import Wiring

@@ -12,7 +12,7 @@ import polars as pl
 
 from engine.broker import LiveBroker
 from engine.calendar import Session
-from engine.desk import DeskState, Mode, SessionClosed, fact_of, fold
+from engine.desk import DeskState, Mode, SessionClosed, fact_of
 from engine.desk.facts import OperatorRefused
 from engine.journal import Event, Kind, Stamp
 from engine.rules import Rules
@@ -21,10 +21,9 @@ from pipelines.live_step import LiveStep
 from pipelines.session.code_version import code_version
 from pipelines.session.dealing import Dealing
 from pipelines.session.files import SessionFiles
+from pipelines.session.folding import fold_and_keep
 from pipelines.session.lock import session_lock
 from pipelines.session.narrate import line_of
-
-_ALL_BUT_DECISIONS = tuple(kind for kind in Kind if kind is not Kind.DECISION)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,14 +56,6 @@ class DeskProcess:
                 fact = fact_of(event)
                 refusal = fact.text if isinstance(fact, OperatorRefused) else refusal
         return refusal
-
-
-def folded(files: SessionFiles, mode: Mode, symbol: str, rules: Rules) -> DeskState:
-    """What the desk knows, from its journal alone; the empty desk where there is none yet."""
-    path = files.journal(mode, symbol)
-    if not path.is_file():
-        return fold((), rules)
-    return fold(map(fact_of, JournalReader(path).events(kinds=_ALL_BUT_DECISIONS)), rules)
 
 
 def closed_at(files: SessionFiles, mode: Mode, symbol: str, session_date: date) -> datetime | None:
@@ -116,7 +107,7 @@ def desk_process(
         session_lock(files, what=what, mode=mode, symbol=symbol, session_date=session.session_date),
         JournalWriter(path) as writer,
     ):
-        state = folded(files, mode, symbol, rules)
+        state = fold_and_keep(files, mode, symbol, rules, head=writer.head, say=say)
         stamp = Stamp(session.session_date, rules.contracts_hash, code_version())
         fresh: list[Event] = []
         with closing(LiveStep(rules, contexts, writer, stamp, state, fresh.extend)) as live:

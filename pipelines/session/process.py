@@ -49,6 +49,6 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """The object in a small file; null when there is none, or it was cut short."""
     try:
         plain = orjson.loads(path.read_bytes())
-    except (FileNotFoundError, orjson.JSONDecodeError):
+    except (FileNotFoundError, IsADirectoryError, orjson.JSONDecodeError):
         return None
     return plain if isinstance(plain, dict) else None

@@ -22,6 +22,7 @@ from engine.market import market_frame
 from engine.narrative import journal_text
 from engine.rules import Rules
 from pipelines.journal_store import JournalReader
+from pipelines.session.folding import fold_whole, kept_beside, read_kept
 from pipelines.verification.finding import Finding, chunks, unjudged
 from pipelines.wiring import Wiring
 
@@ -43,6 +44,7 @@ def journal_findings(
         if wiring.home.learning in path.parents:
             return
         yield _cash(name, reader, chosen, wiring.rules)
+        yield from kept_state_findings(name, path, wiring.rules)
         yield unjudged("live = batch", name, {"bars"} & broken) or _seen(
             name, reader, chosen, wiring
         )
@@ -57,6 +59,17 @@ def _chain(name: str, reader: JournalReader) -> Finding:
         return Finding(check="chain", subject=name, passed=False, evidence=evidence)
     evidence = f"{verdict.events:,} events unbroken, head {verdict.head.hash[:12]}"
     return Finding(check="chain", subject=name, passed=True, evidence=evidence)
+
+
+def kept_state_findings(name: str, path: Path, rules: Rules) -> Iterator[Finding]:
+    """What the last start kept is what the journal folds to there; nothing where none counts."""
+    kept = read_kept(path, rules)
+    if kept is None:
+        return
+    is_so = fold_whole(path, rules, through=kept.head.seq) == kept.state
+    what = "is" if is_so else f"is not; delete {kept_beside(path).name}"
+    evidence = f"the fold of the first {kept.head.seq:,} events {what}"
+    yield Finding(check="kept state = fold", subject=name, passed=is_so, evidence=evidence)
 
 
 def _cash(name: str, reader: JournalReader, dates: Sequence[date], rules: Rules) -> Finding:

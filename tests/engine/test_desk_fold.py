@@ -1,42 +1,22 @@
 """The state of the desk is the fold of its journal."""
 
-from decimal import Decimal
 from functools import reduce
 from typing import Any
 
-from desk_cases import connection
-from desk_stage import PRICE, RULES, Stage, account, at, fill, row, setup, snapshot, told
+from desk_stage import PRICE, RULES, Stage, fill, row, setup, snapshot, told
+from eventful import eventful
 
-from engine.broker import CommissionReported, ConnectionState, OrderEvent
-from engine.desk import EMPTY, DeskState, SessionClosed, apply, fact_of, fold
+from engine.broker import OrderEvent
+from engine.desk import (
+    EMPTY,
+    DeskState,
+    apply,
+    fact_of,
+    fold,
+    state_from_json,
+    state_to_json,
+)
 from engine.units import OrderRef, Side
-
-
-def eventful() -> Stage:
-    """A session with most of what can happen, ending in a kill and a resume."""
-    stage = Stage()
-    stage.open_session()
-    stage.tell(row(39), row(40, dvs=0.7))
-    bracket = stage.hold(41)
-    stage.tell(row(42, PRICE + 9), row(43, PRICE + 6))
-    stage.tell(fill(bracket.stop_ref, Side.SHORT, PRICE + 3, 44.5, name="x.2.01"))
-    stage.tell(
-        told(bracket.target_ref, OrderEvent.CANCELLED, 44.5),
-        CommissionReported(at=at(44.6), execution_id="x.1.01", commission_usd=Decimal("0.6")),
-        account("4999.50", "4999.50", 44.7),
-        connection(ConnectionState.DOWN, 60),
-        connection(ConnectionState.UP, 61),
-        snapshot(61.1, executions=stage.state.ledger.executions),
-        *(row(minute) for minute in range(62, 330)),
-    )
-    second = stage.enter(330, -1)
-    stage.tell(told(second.stop_ref, OrderEvent.CANCELLED, 331.2))
-    stage.tell(fill(second.entry_ref, Side.SHORT, PRICE, 331.3, name="x.3.01"))
-    stage.tick(331.5)
-    stage.tick(331.9)
-    stage.tell(SessionClosed(at=at(395), position=-1, equity_usd=Decimal(5000)))
-    return stage
-
 
 EVENTFUL = eventful()
 
@@ -54,6 +34,13 @@ def test_the_fold_is_associative_over_restarts():
 
     for cut in range(0, len(facts), 17):
         assert fold(facts[cut:], RULES, fold(facts[:cut], RULES)) == whole
+
+
+def test_a_state_comes_back_from_its_text_equal_at_every_input():
+    for _, live in EVENTFUL.states:
+        again = state_from_json(state_to_json(live))
+        assert again == live
+        assert state_to_json(again) == state_to_json(live)
 
 
 def test_a_fold_that_forgets_one_fact_is_another_state():

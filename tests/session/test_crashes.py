@@ -20,7 +20,7 @@ from engine.desk.facts import IntentRecorded
 from engine.errors import SessionBusy
 from engine.journal import Kind, Verified
 from pipelines.journal_store import JournalReader
-from pipelines.session.desk_process import folded
+from pipelines.session.folding import folded
 from pipelines.session.inbox import LeverInbox
 from pipelines.session.plan import Ending
 

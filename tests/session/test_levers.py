@@ -20,7 +20,7 @@ from engine.journal import Kind
 from engine.kill import KillState
 from engine.trade import ExitKind, TradeClosed
 from pipelines.brokers.unreachable import UnreachableBroker
-from pipelines.session.desk_process import folded
+from pipelines.session.folding import folded
 from pipelines.session.inbox import LeverInbox, Outcome
 from pipelines.session.levers import LeverDesk, pull_lever
 from pipelines.session.plan import Ending, StopPolicy
