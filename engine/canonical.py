@@ -78,7 +78,7 @@ class Reader:
 
     def __init__(self, *classes: type) -> None:
         self._classes = {known.__name__: known for known in _with_inner(classes)}
-        self._makers: dict[type, Mapping[str, _Maker | None]] = {}
+        self._makers: dict[type, _Makers] = {}
 
     def from_json(self, text: str, **given: object) -> Any:
         """The record a text describes; `given` are the fields that were left out of it.
@@ -96,21 +96,23 @@ class Reader:
                 f"expected a record of {sorted(self._classes)}, got {name!r}; "
                 "the journal was written by another version: read it with that one"
             )
-        makers = self._makers.get(known) or self._makers_of(known)
+        names, makers = self._makers.get(known) or self._makers_of(known)
         told = {*plain, *given} if given else plain.keys()
-        if len(told) != len(makers) or not told <= makers.keys():
+        if told != names:
             _refuse_other_fields(known, told)
-        own = dict(given)
-        for key, value in plain.items():
-            make = makers[key]
-            own[key] = value if make is None or value is None else make(value)
-        return known(**own)
+        for name, make in makers:
+            value = plain.get(name)
+            if value is not None:
+                plain[name] = make(value)
+        return known(**{**given, **plain})
 
-    def _makers_of(self, known: type) -> Mapping[str, "_Maker | None"]:
-        """How each field of a class is made of its plain value, found once."""
-        makers = {name: self._maker(hint) for name, hint in _hints(known).items()}
-        self._makers[known] = makers
-        return makers
+    def _makers_of(self, known: type) -> "_Makers":
+        """The fields of a class, and what makes those whose plain value is not it; found once."""
+        hints = _hints(known)
+        makers = ((name, self._maker(hint)) for name, hint in hints.items())
+        own = frozenset(hints), tuple((name, make) for name, make in makers if make is not None)
+        self._makers[known] = own
+        return own
 
     def _maker(self, hint: Any) -> "_Maker | None":
         """What makes a value of a plain one; null where that is it."""
@@ -148,6 +150,7 @@ class Reader:
 
 
 _Maker = Callable[[Any], Any]
+_Makers = tuple[frozenset[str], tuple[tuple[str, _Maker], ...]]
 
 
 def _as_it_is(plain: Any) -> Any:

@@ -97,10 +97,11 @@ def _is_long_unseen(state: DeskState, at: datetime, rules: Rules) -> bool:
     session, since, law = state.session, state.reconciled_at, rules.execution
     if session is None or since is None or at >= session.closes_at:
         return False
-    seconds = law.reconcile_flat_seconds
-    if session.closes_at - at <= timedelta(minutes=rules.session.flatten_minutes_before_end):
-        seconds = min(seconds, law.reconcile_seconds)
-    return (at - since).total_seconds() >= seconds
+    seconds = (at - since).total_seconds()
+    if seconds >= law.reconcile_flat_seconds:
+        return True
+    closing = timedelta(minutes=rules.session.flatten_minutes_before_end)
+    return seconds >= law.reconcile_seconds and session.closes_at - at <= closing
 
 
 def _trigger(turn: Turn) -> tuple[KillCause, str] | None:

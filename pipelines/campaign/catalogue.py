@@ -332,15 +332,15 @@ MUTATIONS: Final = (
     _bug(
         "never look at the broker while flat",
         "engine/desk/care.py",
-        "    seconds = law.reconcile_flat_seconds",
-        "    seconds = 86_400 * law.reconcile_flat_seconds",
+        "if seconds >= law.reconcile_flat_seconds:",
+        "if seconds >= 86_400 * law.reconcile_flat_seconds:",
         "tests/engine/test_desk_protection.py",
     ),
     _bug(
         "look no oftener past the flatten time",
         "engine/desk/care.py",
-        "seconds = min(seconds, law.reconcile_seconds)",
-        "pass",
+        "seconds >= law.reconcile_seconds and session",
+        "seconds >= law.reconcile_flat_seconds and session",
         "tests/engine/test_desk_protection.py",
     ),
     _bug(

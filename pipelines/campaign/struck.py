@@ -247,8 +247,11 @@ class StruckDesk(ShadowDesk):
         reconciled_at = self.state.reconciled_at
         if reconciled_at is None or reconciled_at < min(at, self.now):
             raise Struck(10)
-        # All since the open, as the broker tells them: most were decided before.
+        # All since the open, as the broker tells them: most were decided before, and the last of
+        # those is told again.
+        last = self.state.last_bar_at or opened.opens_at
         for row in missed:
-            self.decide(row)
+            if row.closes_at >= last:
+                self.decide(row)
         self.hear(told)
         self.deliver((FeedReported(at=at, state=FeedState.LIVE),))
