@@ -1,11 +1,10 @@
 """The session's bars so far: checked as they are told, kept as they were told."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-import orjson
 import polars as pl
 
 from engine.bars import BAR_COLUMNS, REJECTED_COLUMNS, check_bars
@@ -13,9 +12,9 @@ from engine.broker import BarReported
 from engine.calendar import Session
 from engine.instrument import Instrument
 from pipelines.session.plain_bars import plain_row
+from pipelines.session.told_log import append_told, read_told
 
 MINUTE: Final = timedelta(minutes=1)
-_FIELDS: Final = BarReported.__slots__
 _RAW: Final = {
     "symbol": pl.String(),
     "opens_at": pl.Datetime("us", "UTC"),
@@ -35,7 +34,8 @@ class SessionBars:
     `frame` has the columns of `bars`, sorted by time. A minute that is told again with the same
     prices and volume is the same bar; with others it is rejected, and the first one stays. One that
     comes after a later minute was decided is rejected too: what was decided did not know of it.
-    `decided` are the closes of the minutes that were.
+    `decided` are the closes of the minutes that were. `say` hears of what on disk cannot be read:
+    the broker's backfill tells those minutes again.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class SessionBars:
         *,
         source: str,
         decided: Iterable[datetime] = (),
+        say: Callable[[str], None],
     ) -> None:
         self.folder = folder
         self.frame = pl.DataFrame(schema=BAR_COLUMNS)
@@ -58,7 +59,7 @@ class SessionBars:
         self._decided = set(decided)
         self._decided_until = max(self._decided, default=None)
         self._log = folder / "told.jsonl"
-        self._add_all(_read(self._log))
+        self._add_all(read_told(self._log, say))
 
     def add(self, told: Sequence[BarReported]) -> None:
         """Keep and check what was told; nothing of it is lost, whatever it is."""
@@ -66,8 +67,7 @@ class SessionBars:
         if not fresh:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self._log.open("ab") as log:
-            log.writelines(orjson.dumps(bar) + b"\n" for bar in fresh)
+        append_told(self._log, fresh)
         self._add_all(fresh)
 
     def settle(self, closes: Iterable[datetime]) -> None:
@@ -149,18 +149,3 @@ def _raw_row(bar: BarReported, source: str) -> tuple[object, ...]:
     arrived_at = None if bar.is_backfill else bar.at
     counts_and_quotes = (bar.volume, bar.trades, bar.bid, bar.ask)
     return (bar.symbol, bar.opens_at, *prices, *counts_and_quotes, arrived_at, source)
-
-
-def _read(log: Path) -> list[BarReported]:
-    """What was told before a restart; a last line that was cut short is told again by backfill."""
-    if not log.is_file():
-        return []
-    lines = log.read_bytes().split(b"\n")
-    return list(_bars(lines[:-1]))
-
-
-def _bars(lines: Iterable[bytes]) -> Iterable[BarReported]:
-    for line in lines:
-        plain = orjson.loads(line)
-        instants = {name: datetime.fromisoformat(plain[name]) for name in ("at", "opens_at")}
-        yield BarReported(**{**{name: plain[name] for name in _FIELDS}, **instants})

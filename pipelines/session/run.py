@@ -157,6 +157,7 @@ class SessionRun:
             folder,
             source="session",
             decided=(datetime.fromisoformat(event.at) for event in known),
+            say=desk.say,
         )
         reins = Reins(desk, self._files)
         loop = SessionLoop(desk, plan, bars, reins, pulse, stop=self._stop, abandon=self._abandon)

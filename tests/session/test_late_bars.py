@@ -22,7 +22,9 @@ def closes(*minutes: int) -> list[datetime]:
 
 
 def bars_of(folder: Path, decided: Iterable[datetime] = ()) -> SessionBars:
-    return SessionBars(SESSION, RULES.instrument, folder, source="session", decided=decided)
+    return SessionBars(
+        SESSION, RULES.instrument, folder, source="session", decided=decided, say=print
+    )
 
 
 def minutes(bars: SessionBars) -> list[int]:

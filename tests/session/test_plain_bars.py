@@ -85,8 +85,8 @@ def test_bars_that_come_one_by_one_and_all_at_once_are_the_same(tmp_path) -> Non
     minutes = [PLAIN.opens_at + timedelta(minutes=minute) for minute in range(5)]
     told = [replace(PLAIN, opens_at=at, at=at + timedelta(minutes=1)) for at in minutes]
     told[3] = replace(told[3], close=6000.1)
-    one_by_one = SessionBars(SESSION, RULES.instrument, tmp_path / "one", source=SOURCE)
-    at_once = SessionBars(SESSION, RULES.instrument, tmp_path / "all", source=SOURCE)
+    one_by_one = SessionBars(SESSION, RULES.instrument, tmp_path / "one", source=SOURCE, say=print)
+    at_once = SessionBars(SESSION, RULES.instrument, tmp_path / "all", source=SOURCE, say=print)
 
     for bar in (*told, told[0], replace(told[1], close=6000.75)):
         one_by_one.add([bar])
