@@ -12,7 +12,9 @@ from typing import Final
 import polars as pl
 
 from assets.ports import MarketStore
+from assets.prior_sessions import contexts_from
 from assets.rows import outcome_rows
+from contracts.calendar import session_on
 from engine.learning.forecasts import forecasts
 from engine.learning.luck import peers
 from engine.learning.shadow_trades import shadow_trades
@@ -75,6 +77,8 @@ def learned_history(
 ) -> LearnedHistory:
     """The history of these nights, from stored bars and contexts.
 
+    A session that was stored but never made ready for trading has no context: it is made here, as
+    its asset would make it, so that bars of the past can be looked back on as they were ingested.
     The stages of one night ask for the same one after the other: it is computed once, as long as
     what is stored reads the same.
     """
@@ -83,7 +87,19 @@ def learned_history(
     wanted = rules.learning.calibration.sessions_max - 1
     start = before[-wanted:][0] if before else first
     bars, contexts = (market.read(name, symbol, start, last) for name in ("bars", "context"))
-    return _NEWEST.of(bars, contexts, rules)
+    return _NEWEST.of(bars, _completed(contexts, bars, market, rules), rules)
+
+
+def _completed(
+    contexts: pl.DataFrame, bars: pl.DataFrame, market: MarketStore, rules: Rules
+) -> pl.DataFrame:
+    """The contexts of every session of the bars: those stored, and those only made here."""
+    known = set(contexts["session_date"])
+    lacking = [day for day in bars["session_date"].unique().sort() if day not in known]
+    if not lacking:
+        return contexts
+    made = contexts_from(market, [session_on(day, rules.session) for day in lacking], rules)
+    return pl.concat([contexts.select(made.columns), made]).sort("session_date")
 
 
 class _Newest:

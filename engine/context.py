@@ -220,7 +220,8 @@ def _refuse_missing(found: pl.DataFrame) -> None:
         first = missing.row(0, named=True)
         raise MissingContext(
             f"expected a context for every session of the bars, {missing.height} have none, the "
-            f"first is {first['symbol']} {first['session_date']}; compute session_contexts for it"
+            f"first is {first['symbol']} {first['session_date']}; compute the market tables of "
+            "these sessions from their bars: run the job recompute_market over them in credence up"
         )
 
 

@@ -67,3 +67,16 @@ def test_other_nights_or_other_rules_make_another_history() -> None:
 
     assert shorter.dates == dates[:2] != whole.dates
     assert ruled is not shorter
+
+
+def test_sessions_stored_without_a_context_are_looked_back_on_all_the_same() -> None:
+    store, dates = kept()
+    whole = learned_history(store, dates[2:], RULES)
+    for known in dates[2:], []:
+        contexts = store.tables["context"]
+        store.tables["context"] = contexts.filter(pl.col("session_date").is_in(known))
+
+        again = learned_history(store, dates[2:], RULES)
+
+        assert again.dates == dates
+        assert again.frame.equals(whole.frame)
