@@ -34,7 +34,8 @@ class IngestConfig(dg.Config):
 
     replace_other_source: bool = Field(
         default=False,
-        description="Whether bars stored from another kind of source may be replaced.",
+        description="Whether bars of another kind of source, or minutes that the source no longer "
+        "has, may be replaced.",
     )
 
 
@@ -48,8 +49,9 @@ def ingest(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Reads the source, keeps what is a bar, and keeps what is not with its reason.
 
-    Each session is stored as it comes. When the source has none for one of them, or its rows are
-    refused, the run fails and says so; the sessions that were stored stay.
+    Each session is stored as it comes. When the source has none for one of them, lacks minutes that
+    are stored, or its rows are refused, the run fails and says so; the sessions that were stored
+    stay.
     """
     sessions = sessions_of(context.partition_keys, rules.session)
     prior_date = sessions[0].prior_session_date
@@ -68,10 +70,10 @@ def ingest(
         )
     except InputRefused as error:
         failure = str(error)
-    stored = [session for session in done if session.bars]
+    stored = [session for session in done if session.is_stored]
     if len(stored) < len(sessions):
         _report_kept(context, stored, source.name)
-        raise dg.Failure(failure or _absent_text(done, source.name))
+        raise dg.Failure(failure or _lossy_text(done) or _absent_text(done, source.name))
     keys = _keys(context)
     for session in stored:
         for table, numbers in _numbers(session, source.name).items():
@@ -124,6 +126,19 @@ def _absent_text(done: Sequence[IngestedSession], source: str) -> str:
         f"{', '.join(absent[:ABSENT_SHOWN])}{' …' if len(absent) > ABSENT_SHOWN else ''}. The "
         f"other {len(done) - len(absent)} are stored. Materialise only sessions that the source "
         "has, or set CREDENCE_SOURCE to one that has them."
+    )
+
+
+def _lossy_text(done: Sequence[IngestedSession]) -> str:
+    """What would have been lost, and the word that allows it; empty if nothing would."""
+    lossy = [session.loss for session in done if session.is_refused]
+    if not lossy:
+        return ""
+    return (
+        f"{len(lossy)} sessions would lose bars and were left as they are: "
+        f"{'; '.join(lossy[:ABSENT_SHOWN])}{' …' if len(lossy) > ABSENT_SHOWN else ''}. Give the "
+        "source the whole session, or lose them on purpose: replace_other_source: true in the run "
+        "configuration"
     )
 
 

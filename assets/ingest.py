@@ -26,6 +26,8 @@ class IngestedSession:
 
     Rows of the closed days before it count with it: `rejected_by_reason` holds those that claim a
     session on such a day. `sha256` is the content of the stored bars, null where none were stored.
+    `bars_before` were stored until now, and `minutes_lost` of them are not in the source; a refused
+    session keeps them, and nothing of it was written.
     """
 
     session_date: date
@@ -36,20 +38,40 @@ class IngestedSession:
     out_of_order: int
     changed: bool
     sha256: str | None
+    bars_before: int
+    minutes_lost: int
+    is_refused: bool
 
     @property
     def rejected(self) -> int:
         return sum(self.rejected_by_reason.values())
 
+    @property
+    def is_stored(self) -> bool:
+        """Whether what the source has of it is what is stored now."""
+        return self.bars > 0 and not self.is_refused
+
+    @property
+    def loss(self) -> str:
+        """What was stored and what the source has instead, in words."""
+        return (
+            f"{self.session_date}: {self.bars_before} bars are stored, the source has {self.bars} "
+            f"and lacks {self.minutes_lost} of the stored minutes"
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestReport:
-    """What an ingest did; `missing` are sessions of the range for which the source had no bar."""
+    """What an ingest did; `missing` are sessions of the range for which the source had no bar.
+
+    `refused` are sessions that would have lost stored minutes; they are as they were.
+    """
 
     source: str
     symbol: str
     sessions: tuple[IngestedSession, ...]
     missing: tuple[date, ...]
+    refused: tuple[IngestedSession, ...]
 
     @property
     def bars(self) -> int:
@@ -91,7 +113,8 @@ def ingest(
 
     Raises `SourceError` when the source cannot be read, has nothing in the range or states the
     wrong zone; the sessions before the faulty one are stored. Bars of another kind of source are
-    replaced only on request: without it the whole range is refused before anything is written.
+    replaced only on request: without it the whole range is refused before anything is written. So
+    is a session of which the source lacks minutes that are stored, but the others go through.
     """
     stretches = _stretches(*_range_of(source, first_date, last_date), rules)
     symbol = rules.instrument.symbol
@@ -101,7 +124,7 @@ def ingest(
     done: list[IngestedSession] = []
     for stretch in stretches:
         try:
-            session = _ingest_session(source, rules, store, stretch)
+            session = _ingest_session(source, rules, store, stretch, may_lose=replace_other_source)
         except SourceError as error:
             raise SourceError(f"{error} ({_kept(done)})") from error
         done.append(session)
@@ -110,10 +133,11 @@ def ingest(
     report = IngestReport(
         source=source.name,
         symbol=symbol,
-        sessions=tuple(session for session in done if session.bars),
-        missing=tuple(session.session_date for session in done if not session.bars),
+        sessions=tuple(session for session in done if session.is_stored),
+        missing=tuple(each.session_date for each in done if not each.bars and not each.is_refused),
+        refused=tuple(session for session in done if session.is_refused),
     )
-    if not report.bars:
+    if not report.bars and not report.refused:
         raise SourceError(_nothing_found(source, stretches))
     return report
 
@@ -195,13 +219,16 @@ def _with_rows(
 
 
 def _ingest_session(
-    source: BarSource, rules: Rules, store: MarketStore, stretch: _Stretch
+    source: BarSource, rules: Rules, store: MarketStore, stretch: _Stretch, *, may_lose: bool
 ) -> IngestedSession:
-    session = stretch.session
-    raw = source.read(rules.instrument.symbol, stretch.first_date, stretch.last_date)
+    session, symbol = stretch.session, rules.instrument.symbol
+    raw = source.read(symbol, stretch.first_date, stretch.last_date)
     before = prior_session(session.session_date, rules.session)
     checked = check_bars(raw, rules.instrument, [*([before] if before else []), session])
-    changed, sha256 = _store(checked, rules.instrument.symbol, store, stretch)
+    stored = store.read("bars", symbol, session.session_date, session.session_date)
+    lost = _minutes_lost(stored, checked, session.session_date)
+    is_refused = lost > 0 and not may_lose
+    changed, sha256 = (False, None) if is_refused else _store(checked, symbol, store, stretch)
     return IngestedSession(
         session_date=session.session_date,
         bars=checked.bars.height,
@@ -213,7 +240,18 @@ def _ingest_session(
         out_of_order=checked.out_of_order,
         changed=changed,
         sha256=sha256,
+        bars_before=stored.height,
+        minutes_lost=lost,
+        is_refused=is_refused,
     )
+
+
+def _minutes_lost(stored: pl.DataFrame, checked: CheckedBars, session_date: date) -> int:
+    """Stored minutes that would be gone; none where the source has no row to write."""
+    has_rows = checked.bars.height or (checked.rejected["session_date"] == session_date).any()
+    if not stored.height or not has_rows:
+        return 0
+    return stored.join(checked.bars, on="minute", how="anti").height
 
 
 def _store(

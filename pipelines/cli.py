@@ -116,7 +116,9 @@ def ingest(
     last: Last = None,
     replace_other_source: Annotated[
         bool,
-        typer.Option("--replace", help="Overwrite bars of another kind of source."),
+        typer.Option(
+            "--replace", help="Overwrite bars of another kind of source, or minutes that SRC lacks."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> int:

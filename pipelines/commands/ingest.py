@@ -7,6 +7,8 @@ from typing import Any, Final
 
 from assets.ingest import IngestedSession, IngestReport
 from assets.ingest import ingest as ingest_bars
+from engine.bars import RejectReason
+from engine.wording import times
 from pipelines.commands.exits import Exit
 from pipelines.commands.screen import Screen
 from pipelines.dagster_home import dagster_folder_of, has_instance
@@ -14,6 +16,10 @@ from pipelines.sources import parse_source
 from pipelines.wiring import Wiring
 
 DATES_SHOWN: Final = 5
+REASON_WORDS: Final = {
+    RejectReason.DUPLICATE_CONFLICT: "a minute again with other values; the first is kept",
+    RejectReason.DUPLICATE_IDENTICAL: "the same values again; the first is kept",
+}
 
 
 def run_ingest(
@@ -48,6 +54,9 @@ def run_ingest(
         screen.json(answer)
     else:
         _show(screen, answer, report)
+    if report.refused:
+        screen.fail(_refusal(report))
+        return Exit.NO
     return Exit.DONE
 
 
@@ -70,11 +79,12 @@ def _rejected_by_reason(report: IngestReport) -> Counter[str]:
 def _answer(report: IngestReport, reported: int) -> Mapping[str, Any]:
     sessions = report.sessions
     expected = sum(session.expected_bars for session in sessions)
+    dates = sorted(session.session_date for session in (*sessions, *report.refused))
     return {
         "source": report.source,
         "symbol": report.symbol,
-        "first_session_date": sessions[0].session_date,
-        "last_session_date": sessions[-1].session_date,
+        "first_session_date": dates[0],
+        "last_session_date": dates[-1],
         "sessions": len(sessions),
         "changed_sessions": report.changed_sessions,
         "bars": report.bars,
@@ -84,8 +94,30 @@ def _answer(report: IngestReport, reported: int) -> Mapping[str, Any]:
         "outside_rth": sum(session.outside_rth for session in sessions),
         "out_of_order": sum(session.out_of_order for session in sessions),
         "missing_sessions": list(report.missing),
+        "refused_sessions": [_loss(each) for each in report.refused],
+        "sessions_that_lost_bars": [_loss(each) for each in sessions if each.minutes_lost],
         "partitions_reported_to_dagster": reported,
     }
+
+
+def _loss(session: IngestedSession) -> Mapping[str, Any]:
+    return {
+        "session_date": session.session_date,
+        "bars_before": session.bars_before,
+        "bars_in_source": session.bars,
+        "minutes_lost": session.minutes_lost,
+    }
+
+
+def _refusal(report: IngestReport) -> str:
+    """Which sessions were left as they are, why, and what to do."""
+    count = len(report.refused)
+    return (
+        f"{times(count, 'session')} would lose bars and {'was' if count == 1 else 'were'} left as "
+        f"stored: {_few([each.loss for each in report.refused], between='; ')}. "
+        f"{times(len(report.sessions), 'other session')} went through. Give the source every "
+        "minute of the session, or lose them on purpose: --replace"
+    )
 
 
 def _show(screen: Screen, answer: Mapping[str, Any], report: IngestReport) -> None:
@@ -106,11 +138,17 @@ def _rows(answer: Mapping[str, Any], report: IngestReport) -> list[tuple[object,
         for each in report.sessions
         if each.bars < each.expected_bars
     ]
+    lost = [each for each in report.sessions if each.minutes_lost]
     unchanged = answer["sessions"] - answer["changed_sessions"]
     return [
         ("sessions", answer["sessions"], span),
         ("  changed", answer["changed_sessions"], f"{unchanged} were stored already, just so"),
         ("  without any bar", len(report.missing), _few([str(day) for day in report.missing])),
+        *(
+            [("  lost stored bars", len(lost), _few([each.loss for each in lost], between="; "))]
+            if lost
+            else []
+        ),
         ("bars", answer["bars"], ""),
         ("  missing minutes", answer["missing_bars"], _few(thin)),
         ("  outside the session", answer["outside_rth"], "counted, not kept"),
@@ -119,11 +157,21 @@ def _rows(answer: Mapping[str, Any], report: IngestReport) -> list[tuple[object,
             answer["out_of_order"],
             "put in order" if answer["out_of_order"] else "",
         ),
-        ("rejected rows", answer["rejected"], "kept with their reason in rejected_bars"),
-        *((f"  {reason}", rows, "") for reason, rows in answer["rejected_by_reason"].items()),
+        ("rejected rows", answer["rejected"], _rejected_words(answer)),
+        *(
+            (f"  {reason}", rows, REASON_WORDS.get(reason, ""))
+            for reason, rows in answer["rejected_by_reason"].items()
+        ),
     ]
 
 
-def _few(texts: list[str]) -> str:
+def _rejected_words(answer: Mapping[str, Any]) -> str:
+    """Where they can be read, once there are any."""
+    if not answer["rejected"]:
+        return ""
+    return f"row and reason: HOME/market/rejected_bars/{answer['symbol']}/DATE.parquet"
+
+
+def _few(texts: list[str], *, between: str = ", ") -> str:
     more = f" and {len(texts) - DATES_SHOWN} more" if len(texts) > DATES_SHOWN else ""
-    return ", ".join(texts[:DATES_SHOWN]) + more
+    return between.join(texts[:DATES_SHOWN]) + more

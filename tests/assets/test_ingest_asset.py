@@ -95,6 +95,25 @@ def test_a_session_that_the_source_lacks_fails_the_run_and_keeps_the_others(
     ]
 
 
+def test_a_session_that_would_lose_bars_fails_the_run_and_keeps_them(
+    fresh: Fresh, tmp_path: Path
+) -> None:
+    path = tmp_path / "bars.csv"
+    source = csv_of(path, "2024-07-02 13:30", "2024-07-02 13:31", "2024-07-03 13:30")
+    lineage = fresh("home", source)
+    ingested(lineage, "2024-07-02", "2024-07-03")
+    csv_of(path, "2024-07-02 13:30", "2024-07-03 13:30", "2024-07-03 13:31")
+
+    result = ingested(lineage, "2024-07-02", "2024-07-03")
+
+    assert not result.success
+    assert (
+        "2024-07-02: 2 bars are stored, the source has 1 and lacks 1 of the stored minutes"
+    ) in failure_of(result)
+    assert lineage.stored("bars", "2024-07-02")["minute"].to_list() == [0, 1]
+    assert lineage.stored("bars", "2024-07-03")["minute"].to_list() == [0, 1]
+
+
 def test_a_source_in_the_wrong_zone_fails_the_run_before_anything_is_stored(
     fresh: Fresh, tmp_path: Path
 ) -> None:

@@ -52,6 +52,8 @@ def test_an_ingest_tells_what_it_stored(tmp_path: Path) -> None:
         "outside_rth": 0,
         "out_of_order": 0,
         "missing_sessions": [],
+        "refused_sessions": [],
+        "sessions_that_lost_bars": [],
         "partitions_reported_to_dagster": 0,
     }
     stored = ParquetStore(home=Home(root=tmp_path)).session_dates("bars", "MES")
@@ -128,6 +130,20 @@ def test_rejected_rows_are_told_by_reason(tmp_path: Path) -> None:
     assert "2025-01-02 (387 of 390)" in ended.out
 
 
+def test_of_two_bars_of_one_minute_it_says_which_is_kept_and_where_the_other_is(
+    tmp_path: Path,
+) -> None:
+    path = csv_of(tmp_path / "bars.csv")
+    first = path.read_text().splitlines()[1].split(",")
+    path.write_text(path.read_text() + ",".join([*first[:-1], "1"]) + "\n")
+
+    ended = credence(tmp_path, "ingest", f"csv:{path}")
+
+    assert "a minute again with other values; the first is kept" in ended.out
+    assert "HOME/market/rejected_bars/MES/DATE.parquet" in ended.out
+    assert (tmp_path / "market" / "rejected_bars" / "MES" / "2025-01-02.parquet").exists()
+
+
 def test_bars_of_another_source_are_replaced_on_purpose_only(
     ingested_home: Path, tmp_path: Path
 ) -> None:
@@ -140,6 +156,54 @@ def test_bars_of_another_source_are_replaced_on_purpose_only(
     assert refused.code == Exit.USAGE
     assert "--replace" in refused.err
     assert replaced.json["changed_sessions"] == 1
+
+
+LOSS = {
+    "session_date": "2025-01-02",
+    "bars_before": 390,
+    "bars_in_source": 100,
+    "minutes_lost": 290,
+}
+"""What a file of the first hundred minutes would take away."""
+
+
+def shortened(path: Path) -> None:
+    """The header and the first hundred rows are left."""
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:101]))
+
+
+def test_a_shorter_file_deletes_no_stored_bar(tmp_path: Path) -> None:
+    path = csv_of(tmp_path / "bars.csv")
+    home = tmp_path / "home"
+    credence(home, "ingest", f"csv:{path}")
+    shortened(path)
+
+    ended = credence(home, "ingest", f"csv:{path}")
+    answer = credence(home, "ingest", f"csv:{path}", "--json")
+
+    assert ended.code == answer.code == Exit.NO
+    assert "2025-01-02: 390 bars are stored, the source has 100 and lacks 290" in ended.err
+    assert "--replace" in ended.err
+    assert answer.json["refused_sessions"] == [LOSS]
+    assert answer.json["sessions_that_lost_bars"] == []
+    assert ParquetStore(home=Home(root=home)).read("bars", "MES", DAY, DAY).height == 390
+
+
+def test_bars_are_lost_on_purpose_and_said_to_be(tmp_path: Path) -> None:
+    path = csv_of(tmp_path / "bars.csv")
+    home = tmp_path / "home"
+    credence(home, "ingest", f"csv:{path}")
+    shortened(path)
+
+    answer = credence(
+        copied(home, tmp_path / "as_json"), "ingest", f"csv:{path}", "--replace", "--json"
+    )
+    ended = credence(home, "ingest", f"csv:{path}", "--replace")
+
+    assert ended.code == answer.code == Exit.DONE
+    assert "lost stored bars" in ended.out
+    assert answer.json["sessions_that_lost_bars"] == [LOSS]
+    assert ParquetStore(home=Home(root=home)).read("bars", "MES", DAY, DAY).height == 100
 
 
 def test_real_bars_are_ingested_whole(real_bars_dir: Path, tmp_path: Path) -> None:

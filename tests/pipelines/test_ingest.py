@@ -77,6 +77,48 @@ def test_other_values_change_only_their_own_session(tmp_path: Path) -> None:
     ]
 
 
+def test_a_session_that_would_lose_bars_stays_and_the_others_go_through(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    times = ["2024-07-01 13:30", "2024-07-01 13:31", "2024-07-02 13:30"]
+    path = csv_of(tmp_path / "bars.csv", times)
+    ingest(parse_source(f"csv:{path}?tz=UTC"), RULES, store)
+    csv_of(path, ["2024-07-01 13:31", "2024-07-01 13:32", "2024-07-02 13:30", "2024-07-02 13:31"])
+
+    report = ingest(parse_source(f"csv:{path}?tz=UTC"), RULES, store)
+
+    (refused,) = report.refused
+    assert (refused.session_date.day, refused.bars_before, refused.minutes_lost) == (1, 2, 1)
+    assert [(each.session_date.day, each.bars, each.changed) for each in report.sessions] == [
+        (2, 2, True)
+    ]
+    assert store.read("bars", "MES", FIRST, LAST)["minute"].to_list() == [0, 1, 0, 1]
+
+
+def test_a_stored_session_whose_every_row_turned_bad_is_not_emptied(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    path = csv_of(tmp_path / "bars.csv", ["2024-07-01 13:30"])
+    ingest(parse_source(f"csv:{path}?tz=UTC"), RULES, store)
+    csv_of(path, ["2024-07-01 13:30"], "6000.1,6001,5999,6000,10")
+
+    report = ingest(parse_source(f"csv:{path}?tz=UTC"), RULES, store)
+
+    assert [each.minutes_lost for each in report.refused] == [1]
+    assert store.read("bars", "MES", FIRST, LAST).height == 1
+    assert store.read("rejected_bars", "MES", FIRST, LAST).height == 0
+
+
+def test_changed_values_of_the_same_minutes_are_a_correction(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    path = csv_of(tmp_path / "bars.csv", ["2024-07-01 13:30"])
+    ingest(parse_source(f"csv:{path}?tz=UTC"), RULES, store)
+    csv_of(path, ["2024-07-01 13:30"], "6000,6001.25,5999.75,6000.75,10")
+
+    report = ingest(parse_source(f"csv:{path}?tz=UTC"), RULES, store)
+
+    assert (report.changed_sessions, report.refused) == (1, ())
+    assert store.read("bars", "MES", FIRST, LAST)["close_ticks"].to_list() == [24003]
+
+
 def test_rejected_rows_are_stored_beside_the_bars_even_on_a_holiday(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     july_3 = ["2024-07-03 13:30", "2024-07-03 13:30"]
