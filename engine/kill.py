@@ -6,7 +6,7 @@ end only by a person.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -144,8 +144,8 @@ def apply_change(switch: KillSwitch, fact: KillChanged) -> KillSwitch:
     """Fold one change. The first cause of a kill is kept; a person's halt outranks a limit's."""
     if fact.after is KillState.RUNNING:
         return KillSwitch(since=fact.at)
-    if switch.is_killed:
-        return switch
+    if switch.is_killed:  # Killed once more: whether it is flat is asked anew.
+        return replace(switch, is_flat_verified=False)
     if (
         fact.before is KillState.HALTED
         and fact.event is KillEvent.LIMIT_REACHED

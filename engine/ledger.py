@@ -14,15 +14,17 @@ class Ledger:
     """What was traded in this session, once per execution, and what it cost.
 
     `carried` is a position that no execution of this session explains: held over, or adopted from
-    the broker, whose word wins. `counted` names the executions, less their revision, whose result
-    is in the day's. Without slots, to keep the position: it is asked for far more often than it
-    changes.
+    the broker, whose word wins. Executions are named less their revision: `counted` are those whose
+    result is in the day's, `settled` those of the session before, which the broker may tell again
+    and which have no part in this one. Without slots, to keep the position: it is asked for far
+    more often than it changes.
     """
 
     executions: tuple[ExecutionReported, ...] = ()
     commissions_usd: Mapping[str, Decimal] = field(default_factory=dict)
     carried: int = 0
     counted: frozenset[str] = frozenset()
+    settled: frozenset[str] = frozenset()
 
     @cached_property
     def position(self) -> int:
@@ -35,7 +37,7 @@ class Ledger:
     def knows(self, execution: ExecutionReported) -> bool:
         """Whether this execution, or a later correction of it, is already booked."""
         base, revision = _identity(execution.execution_id)
-        return any(
+        return base in self.settled or any(
             known_base == base and known_revision >= revision
             for known_base, known_revision in map(
                 _identity, (fill.execution_id for fill in self.executions)
@@ -49,6 +51,15 @@ class Ledger:
         base, _ = _identity(execution.execution_id)
         kept = tuple(f for f in self.executions if _identity(f.execution_id)[0] != base)
         return replace(self, executions=(*kept, execution))
+
+    def corrected_by(self, execution: ExecutionReported) -> tuple[ExecutionReported, ...]:
+        """The booked execution whose place another word on it takes; empty for a new one."""
+        base, _ = _identity(execution.execution_id)
+        return tuple([f for f in self.executions if _identity(f.execution_id)[0] == base])
+
+    def settled_up(self) -> "Ledger":
+        """The empty ledger of the next session, which knows the executions of this one."""
+        return Ledger(settled=frozenset(_identity(f.execution_id)[0] for f in self.executions))
 
     def with_commission(self, execution_id: str, usd: Decimal) -> "Ledger":
         """The ledger with what the broker charged for one execution."""

@@ -22,7 +22,7 @@ from engine.broker import (
 from engine.ledger import Ledger
 from engine.orders import OrderState, is_final, next_state
 from engine.rules import ExecutionRules
-from engine.supervisor import Order, Orders
+from engine.supervisor import UNACKNOWLEDGED, Order, Orders
 from engine.trade import Trade, TradeState
 from engine.units import OrderRef
 
@@ -165,7 +165,10 @@ def _stop_findings(
         for listed in working
         if listed.ref in own and listed.kind is OrderKind.STOP_MARKET and not listed.is_held
     ]
+    settled_before = at - timedelta(seconds=rules.protect_within_seconds)
     if not stops:
+        if any(o.state in UNACKNOWLEDGED and o.sent_at > settled_before for o in own.values()):
+            return  # One is on its way; a second would sell twice.
         yield Finding(kind=FindingKind.STOP_MISSING, text=f"{held} held and no stop is working")
         return
     quantity = sum(stop.quantity for stop in stops)
@@ -173,7 +176,6 @@ def _stop_findings(
         text = f"stops of {quantity} protect a position of {held}"
         yield Finding(kind=FindingKind.STOP_QUANTITY_DIFFERS, text=text)
         return
-    settled_before = at - timedelta(seconds=rules.protect_within_seconds)
     for stop in stops:
         ours = orders.find(stop.ref)
         if ours is None or stop.price_ticks == trade.stop_price_ticks:

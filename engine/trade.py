@@ -237,9 +237,8 @@ def apply_changed(trade: Trade, fact: TradeChanged) -> Trade:
     if fact.entry_price_ticks is not None:
         opened_at = fact.at if entry is None else entry.at
         entry = Filled(at=opened_at, price_ticks=fact.entry_price_ticks)
-    return replace(
-        trade, state=fact.after, entry=entry, exit_kind=trade.exit_kind or fact.exit_kind
-    )
+    known = None if trade.state is TradeState.CLOSED else trade.exit_kind  # It lives again.
+    return replace(trade, state=fact.after, entry=entry, exit_kind=known or fact.exit_kind)
 
 
 # ── What a bar asks for ─────────────────────────────────────────────────────────────────────────

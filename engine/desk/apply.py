@@ -40,13 +40,14 @@ from engine.desk.facts import (
 )
 from engine.desk.state import EMPTY, DeskState, OpenQuery
 from engine.errors import JournalError
-from engine.kill import FlatVerified, KillChanged, apply_change
-from engine.ledger import Ledger
+from engine.kill import FlatVerified, KillChanged, KillEvent, apply_change
+from engine.ledger import flow_ticks_of, lots_of
+from engine.orders import OrderState
 from engine.reconciliation import CROSSED
 from engine.rules import Rules
 from engine.strategies.protocol import TemplateSummary, TradeResult
 from engine.strategies.registry import template
-from engine.supervisor import Orders, after_intent
+from engine.supervisor import UNACKNOWLEDGED, Orders, after_intent
 from engine.trade import (
     StopMoved,
     Trade,
@@ -58,6 +59,7 @@ from engine.trade import (
 )
 
 BAR: Final = timedelta(minutes=1)
+_UNHEARD: Final = UNACKNOWLEDGED | {OrderState.UNKNOWN}
 
 
 def fold(facts: Iterable[Fact | None], rules: Rules, start: DeskState = EMPTY) -> DeskState:
@@ -70,6 +72,9 @@ def fold(facts: Iterable[Fact | None], rules: Rules, start: DeskState = EMPTY) -
 def apply(state: DeskState, fact: Fact, rules: Rules) -> DeskState:
     """The state after one fact. It books what happened, and never decides anything again."""
     changed = _apply(state, fact, rules)
+    if changed.kill.is_killed and changed.kill.is_flat_verified and changed.is_exposed:
+        # The broker's word of flat was about the moment it was given.
+        changed = changed._replace(kill=replace(changed.kill, is_flat_verified=False))
     if changed.trade is None and changed.unprotected_since is None:
         return changed
     since = _unprotected_since(changed, fact.at)
@@ -113,7 +118,9 @@ def _apply(state: DeskState, fact: Fact, rules: Rules) -> DeskState:
         case TroubleNoted():
             return state._replace(quality=state.quality.impaired(fact.trouble, fact.bar_number))
         case KillChanged():
-            return state._replace(kill=apply_change(state.kill, fact))
+            is_again = state.kill.is_killed and fact.event is KillEvent.TRIGGERED
+            alerted_at = fact.at if is_again else state.alerted_at
+            return state._replace(kill=apply_change(state.kill, fact), alerted_at=alerted_at)
         case FlatVerified():
             return state._replace(kill=replace(state.kill, is_flat_verified=True))
         case DataQualityChanged():
@@ -157,7 +164,7 @@ def _opened(state: DeskState, fact: SessionOpened, rules: Rules) -> DeskState:
     )
     if state.is_exposed or state.trade is not None:
         return state
-    return state._replace(orders=Orders(), ledger=Ledger())
+    return state._replace(orders=Orders(), ledger=state.ledger.settled_up())
 
 
 def _after_intent(state: DeskState, fact: IntentRecorded) -> DeskState:
@@ -175,7 +182,7 @@ def _after_trade_fact(
     if isinstance(fact, TradePlanned):
         plan = fact.plan
         planned = Trade(plan=plan, state=TradeState.PENDING, stop_price_ticks=plan.stop_price_ticks)
-        return state._replace(trade=planned)
+        return state._replace(trade=planned, orders=_todays(state))
     trade = state.trade or state.ended_trade
     if trade is None or trade.plan.decision_id != fact.decision_id:
         raise JournalError(
@@ -195,6 +202,16 @@ def _after_trade_fact(
             return state if trade.entry is None else _after_result(state, trade, fact, rules)
         case _:
             assert_never(fact)
+
+
+def _todays(state: DeskState) -> Orders:
+    """The orders without the ended ones of a trade that was carried over a night.
+
+    A decision is named after its minute: one of theirs may have the name of today's.
+    """
+    day = "" if state.session is None else f"{state.session.session_date.isoformat()}/"
+    kept = [order for order in state.orders.all if order.is_live or order.ref.startswith(day)]
+    return state.orders if len(kept) == len(state.orders.all) else Orders(all=tuple(kept))
 
 
 def _after_result(state: DeskState, trade: Trade, fact: TradeClosed, rules: Rules) -> DeskState:
@@ -224,7 +241,7 @@ def _after_order_report(
         case OrderReported():
             return state._replace(orders=state.orders.after_event(fact.ref, fact.event, fact.at))
         case ExecutionReported():
-            return _after_execution(state, fact)
+            return _after_execution(state, fact, rules)
         case CommissionReported():
             return _after_commission(state, fact, rules)
         case CommandFailed():
@@ -236,9 +253,17 @@ def _after_order_report(
             assert_never(fact)
 
 
-def _after_execution(state: DeskState, fact: ExecutionReported) -> DeskState:
-    """Book the fill, and let it speak for the order's state when nobody else does."""
+def _after_execution(state: DeskState, fact: ExecutionReported, rules: Rules) -> DeskState:
+    """Book the fill, and let it speak for the order's state when nobody else does.
+
+    A later word on a fill whose result was counted corrects that result.
+    """
     ledger = state.ledger.with_execution(fact)
+    corrected = state.ledger.corrected_by(fact)
+    if ledger is not state.ledger and corrected and ledger.is_counted(fact.execution_id):
+        is_same_size = lots_of(corrected) == lots_of((fact,))
+        ticks = flow_ticks_of((fact,)) - flow_ticks_of(corrected) if is_same_size else 0
+        state = state._replace(risk=state.risk.corrected(rules.instrument.to_usd(ticks)))
     order = state.orders.find(fact.ref)
     if ledger is state.ledger or order is None:
         return state._replace(ledger=ledger)
@@ -261,11 +286,16 @@ def _after_commission(state: DeskState, fact: CommissionReported, rules: Rules) 
 
 
 def _unprotected_since(state: DeskState, at: datetime) -> datetime | None:
-    """Since when an open trade has had no stop that is alive; null while it has one."""
+    """Since when an open trade has had no stop that is alive; null while it has one.
+
+    One that was without is protected again once the broker has acknowledged its stop.
+    """
     trade = state.trade
     if trade is None or trade.state is not TradeState.OPEN or state.position == 0:
         return None
     stops = state.orders.of(trade.plan.decision_id, Leg.STOP)
-    if any(order.is_live for order in stops):
-        return None
-    return state.unprotected_since or at
+    if state.unprotected_since is None:
+        return None if any(order.is_live for order in stops) else at
+    # A stop that is only on its way may be refused as the last one was.
+    is_back = any(order.is_live and order.state not in _UNHEARD for order in stops)
+    return None if is_back else state.unprotected_since

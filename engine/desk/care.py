@@ -52,15 +52,11 @@ def tick(turn: Turn) -> None:
     """What time alone makes due."""
     at, law, state = turn.at, turn.rules.execution, turn.state
     for order in unacknowledged(state.orders, at, law):
-        lost = OrderReported(
-            at=at, ref=order.ref, event=OrderEvent.LOST_TRACK, text="never acknowledged"
-        )
-        turn.note(lost)
-        if order.leg is not Leg.TARGET:
-            turn.trouble(Trouble.UNKNOWN_STATE, f"{order.ref} was never acknowledged")
+        _lose_track(turn, order, "never acknowledged")
     for order in overdue_entries(state.orders, at):
-        turn.send(CancelOrder(ref=order.ref), order.decision_id)
+        _end_overdue(turn, order)
     _give_up_waiting(turn)
+    _flatten_without_a_bar(turn)
     query = state.query
     if query is not None and at - query.at >= _again(turn):
         # Believed flat or not: what was asked has a reason, and no answer is not 'nothing there'.
@@ -70,6 +66,39 @@ def tick(turn: Turn) -> None:
     is_old = since is None or at - since >= due
     if (state.is_exposed and is_old) or _is_long_unseen(state, at, turn.rules):
         turn.ask("routine")
+
+
+def _lose_track(turn: Turn, order: Order, text: str) -> None:
+    lost = OrderReported(at=turn.at, ref=order.ref, event=OrderEvent.LOST_TRACK, text=text)
+    turn.note(lost)
+    if order.leg is not Leg.TARGET:
+        turn.trouble(Trouble.UNKNOWN_STATE, f"{order.ref} was {text}")
+
+
+def _end_overdue(turn: Turn, order: Order) -> None:
+    """Cancel an entry past its life; one whose cancel nobody answers is lost, and asked about."""
+    if order.state is not OrderState.CANCELLING:
+        turn.send(CancelOrder(ref=order.ref), order.decision_id)
+    elif turn.at - order.changed_at >= _again(turn):
+        _lose_track(turn, order, "never seen cancelled")
+        turn.ask("an order is lost")
+
+
+def cancel_entries(turn: Turn) -> None:
+    """End the entries that still work: nothing new is to be held."""
+    for order in turn.state.orders.live:
+        if order.leg is Leg.ENTRY and order.state is not OrderState.CANCELLING:
+            turn.send(CancelOrder(ref=order.ref), order.decision_id)
+
+
+def _flatten_without_a_bar(turn: Turn) -> None:
+    """At the flatten time the bar has the first word; where none comes, the clock has it."""
+    state, session = turn.state, turn.state.session
+    if session is None or state.kill.is_killed or not (state.trade or state.is_exposed):
+        return
+    minutes = turn.rules.session.flatten_minutes_before_end
+    if turn.at >= session.closes_at - timedelta(minutes=minutes) + _again(turn):
+        close_trade(turn, ExitKind.FLATTEN_TIME)
 
 
 def is_due(state: DeskState, at: datetime, rules: Rules) -> bool:

@@ -7,7 +7,7 @@ from typing import Final, assert_never
 from engine.broker import FeedReported
 from engine.decision import Action, decide
 from engine.desk.bars import bar_entry, close_bar, decision_entry, is_quality_news, see_bar
-from engine.desk.care import awaits, close_trade, is_due, take_care, tick
+from engine.desk.care import awaits, cancel_entries, close_trade, is_due, take_care, tick
 from engine.desk.encoding import entry_of
 from engine.desk.facts import (
     BarClosed,
@@ -189,7 +189,10 @@ def _hear_feed(turn: Turn, report: FeedReported) -> None:
     """Book what the market data is worth, once for each change."""
     before = turn.state.feed
     if before is None or (before.state, before.text) != (report.state, report.text):
+        was_live = turn.state.is_feed_live
         turn.note(report)
+        if was_live and not turn.state.is_feed_live:
+            cancel_entries(turn)
 
 
 def _now(state: DeskState, at: datetime) -> datetime:
@@ -205,6 +208,7 @@ def _obey(turn: Turn, command: OperatorCommanded) -> None:
         case OperatorVerb.HALT:
             event, cause = KillEvent.PERSON_HALTED, KillCause.PERSON
             turn.note(change(kill, event, at=at, cause=cause, text=text, by=command.by))
+            cancel_entries(turn)
         case OperatorVerb.KILL:
             turn.kill(KillCause.PERSON, text, by=command.by)
         case OperatorVerb.FLATTEN:

@@ -17,13 +17,13 @@ from engine.broker import (
 )
 from engine.desk.care import repair, verify_flat
 from engine.desk.facts import PositionAdopted, Reconciled
-from engine.desk.trades import end_unfilled, follow
+from engine.desk.trades import end_unfilled, follow, halt_at_limit
 from engine.desk.turn import Turn
 from engine.execution_quality import Trouble
 from engine.kill import KillCause
 from engine.orders import OrderState
 from engine.reconciliation import CROSSED, Finding, FindingKind, findings, unheard
-from engine.supervisor import bracket
+from engine.supervisor import Order, Orders, bracket
 from engine.trade import TradeState
 
 _TROUBLES = {
@@ -31,6 +31,8 @@ _TROUBLES = {
     OrderState.PARTIAL: Trouble.PARTIAL,
     OrderState.UNKNOWN: Trouble.UNKNOWN_STATE,
 }
+
+_LEADS = {Leg.STOP: (Leg.ENTRY,), Leg.TARGET: (Leg.ENTRY, Leg.STOP)}
 
 _SECOND_LOOK = {
     FindingKind.POSITION_DIFFERS: "the position differs",
@@ -47,9 +49,11 @@ def hear(turn: Turn, report: BrokerReport) -> None:
             if order is None or not order.is_live:  # A trade goes by fills and ended orders.
                 follow(turn)
         case ExecutionReported():
-            turn.note(report)
+            _book(turn, report)
             follow(turn)
-        case CommissionReported() | AccountReported():
+        case CommissionReported():
+            _book(turn, report)
+        case AccountReported():
             turn.note(report)
         case PositionReported():
             turn.note(report)
@@ -65,6 +69,14 @@ def hear(turn: Turn, report: BrokerReport) -> None:
             assert_never(report)
 
 
+def _book(turn: Turn, report: ExecutionReported | CommissionReported) -> None:
+    """Book what was traded or charged; a correction may bring the day's result to its limit."""
+    before = turn.state.risk
+    turn.note(report)
+    if turn.state.risk is not before:
+        halt_at_limit(turn)
+
+
 def _hear_order(turn: Turn, report: OrderReported) -> None:
     before = turn.state.orders.find(report.ref)
     turn.note(report)
@@ -75,13 +87,24 @@ def _hear_order(turn: Turn, report: OrderReported) -> None:
     trouble = _TROUBLES.get(after.state)
     if trouble is None or after.state is before.state:
         return
-    # A bracket is refused as a whole: one trouble, not three.
-    has_entry = bool(turn.state.orders.of(after.decision_id, Leg.ENTRY))
-    is_child = after.leg in (Leg.STOP, Leg.TARGET) and before.state is OrderState.SENT
-    if not (is_child and has_entry and trouble is Trouble.REJECT):
+    is_refused_as_sent = trouble is Trouble.REJECT and before.state is OrderState.SENT
+    if not (is_refused_as_sent and _is_refused_with_another(turn.state.orders, after)):
         turn.trouble(trouble, f"{after.ref}: {report.text or report.event.value}")
     if trouble is Trouble.UNKNOWN_STATE:
         turn.ask("an order is lost")
+
+
+def _is_refused_with_another(orders: Orders, order: Order) -> bool:
+    """Whether what it was sent with is refused as a whole: one trouble, not three.
+
+    The entry speaks for its bracket, and a stop for the target that was sent with it.
+    """
+    leads = _LEADS.get(order.leg, ())
+    return any(
+        lead.sent_at == order.sent_at and lead.state in (OrderState.SENT, OrderState.REJECTED)
+        for lead in orders.of(order.decision_id, *leads)
+        if lead.leg in leads
+    )
 
 
 def _hear_connection(turn: Turn, report: ConnectionReported) -> None:
@@ -105,7 +128,7 @@ def _hear_snapshot(turn: Turn, snapshot: BrokerSnapshot) -> None:
         if isinstance(report, OrderReported):
             _hear_order(turn, report)
         else:
-            turn.note(report)
+            _book(turn, report)
     follow(turn)
     state = turn.state
     found = findings(
@@ -114,16 +137,18 @@ def _hear_snapshot(turn: Turn, snapshot: BrokerSnapshot) -> None:
     differs_before = state.differs_since is not None
     cause = "unasked" if query is None else query.cause
     turn.note(Reconciled(at=turn.at, cause=cause, findings=found))
+    held = sum(p.quantity for p in snapshot.positions if p.symbol == session.symbol)
+    is_first_look = not differs_before and any(each.kind in CROSSED for each in found)
     for finding in found:
-        _answer(turn, finding, snapshot, differs_before=differs_before)
+        # What crossed the question may also be why something seems to be missing or left over.
+        if not (finding.is_repairable and is_first_look):
+            _answer(turn, finding, held, differs_before=differs_before)
     _enter(turn, is_clean=not found)
-    is_flat = not any(p.quantity for p in snapshot.positions) and not snapshot.working
-    verify_flat(turn, is_flat=is_flat)
+    works = any(order.symbol == session.symbol for order in snapshot.working)
+    verify_flat(turn, is_flat=not held and not works)
 
 
-def _answer(
-    turn: Turn, finding: Finding, snapshot: BrokerSnapshot, *, differs_before: bool
-) -> None:
+def _answer(turn: Turn, finding: Finding, held: int, *, differs_before: bool) -> None:
     if finding.is_repairable:
         repair(turn, finding)
     elif finding.kind in CROSSED and not differs_before:
@@ -132,7 +157,6 @@ def _answer(
         if not turn.state.kill.is_killed:
             turn.kill(KillCause.STATE_DESYNC, finding.text)
     else:
-        held = sum(position.quantity for position in snapshot.positions)
         turn.note(PositionAdopted(at=turn.at, expected=turn.state.position, found=held))
         if not turn.state.kill.is_killed:
             turn.kill(KillCause.UNEXPECTED_POSITION, finding.text)

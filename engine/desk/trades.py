@@ -182,7 +182,7 @@ def _close(turn: Turn, kind: ExitKind) -> None:
         )
     )
     count_outside(turn)
-    _halt_at_limit(turn)
+    halt_at_limit(turn)
 
 
 def count_outside(turn: Turn) -> None:
@@ -202,7 +202,7 @@ def count_outside(turn: Turn) -> None:
             net_usd=gross_usd - fees_usd,
         )
     )
-    _halt_at_limit(turn)
+    halt_at_limit(turn)
 
 
 def reached_limit(risk: RiskState, law: Constitution) -> KillCause | None:
@@ -213,7 +213,8 @@ def reached_limit(risk: RiskState, law: Constitution) -> KillCause | None:
     return None
 
 
-def _halt_at_limit(turn: Turn) -> None:
+def halt_at_limit(turn: Turn) -> None:
+    """Halt where the realised result has reached a limit, once."""
     kill, cause = turn.state.kill, reached_limit(turn.state.risk, turn.rules.constitution)
     if cause is None or kill.state is KillState.KILLED or kill.cause is cause:
         return

@@ -161,7 +161,7 @@ def test_a_rejected_bracket_is_one_trouble(stage):
     assert stage.state.trade is None
 
 
-def test_an_entry_that_outlives_its_life_is_cancelled_and_asked_again(stage):
+def test_an_entry_that_outlives_its_life_is_cancelled_and_then_asked_about(stage):
     bracket = stage.enter()
 
     early = stage.tick(42.5)
@@ -170,4 +170,5 @@ def test_an_entry_that_outlives_its_life_is_cancelled_and_asked_again(stage):
 
     assert CancelOrder(ref=bracket.entry_ref) not in early
     assert CancelOrder(ref=bracket.entry_ref) in first
-    assert CancelOrder(ref=bracket.entry_ref) in again
+    assert CancelOrder(ref=bracket.entry_ref) not in again
+    assert again == [QueryBroker(cause="an order is lost")]

@@ -3,11 +3,15 @@
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
 from desk_cases import connection, decisions, flattenings, kill_cause, kinds_of, person
 from desk_stage import PRICE, account, at, fill, opened, row, setup, snapshot, told, working
 
 from engine.broker import (
+    CancelOrder,
     ConnectionState,
+    FeedReported,
+    FeedState,
     OrderEvent,
     OrderKind,
     PositionReported,
@@ -45,6 +49,21 @@ def test_a_person_halts_and_resumes_with_a_reason(stage):
     assert refused == []
     assert [fact.verb for fact in stage.facts("OperatorRefused")] == [OperatorVerb.RESUME]
     assert decisions(stage) == [("SKIP", "HALTED"), ("ENTER", None)]
+
+
+@pytest.mark.parametrize("state", [None, FeedState.STALE, FeedState.COMPETING])
+def test_a_halt_and_data_that_are_no_longer_live_end_the_entry_that_still_works(stage, state):
+    stage.tell(FeedReported(at=at(1), state=FeedState.LIVE))
+    bracket = stage.enter()
+    said = person(OperatorVerb.HALT, 41.2)
+    if state is not None:
+        said = FeedReported(at=at(41.2), state=state, text="no bars")
+
+    asked = stage.tell(said)
+    again = stage.tell(said)
+
+    assert asked == [CancelOrder(ref=bracket.entry_ref)]
+    assert again == []
 
 
 def test_a_halted_desk_manages_its_trade_to_the_end(stage):
@@ -253,3 +272,58 @@ def _listing(stop, stage, minute):
     """The truth of a broker that listed its working orders before the stop was filled."""
     listed = working(stop, Side.SHORT, PRICE - 7, OrderKind.STOP_MARKET)
     return snapshot(minute, working=[listed], executions=stage.state.ledger.executions)
+
+
+# ── Flat is the broker's word about one moment ──────────────────────────────────────────────────
+
+
+def killed_and_seen_flat(stage, minute=5):
+    stage.tell(person(OperatorVerb.KILL, minute))
+    stage.tell(snapshot(minute + 0.02))
+    assert stage.state.kill.is_flat_verified
+
+
+def test_a_position_that_comes_after_a_verified_kill_takes_the_word_back_and_is_flattened(stage):
+    killed_and_seen_flat(stage)
+
+    stage.tell(snapshot(6, position=1))
+    asked = stage.tell(snapshot(6.02, position=1))
+    stage.tick(6.3)
+
+    assert not stage.state.kill.is_flat_verified
+    assert "FlattenPosition" in kinds_of(asked)
+    assert len(stage.facts("AlertRaised")) == 2  # At once, and again as long as it lasts.
+
+
+def test_a_second_kill_asks_the_broker_anew(stage):
+    killed_and_seen_flat(stage)
+
+    asked = stage.tell(person(OperatorVerb.KILL, 60, "again"))
+    told_at_once = stage.facts("AlertRaised")
+    verified = stage.state.kill.is_flat_verified
+    stage.tell(snapshot(60.02))
+
+    assert asked == [QueryBroker(cause="verify flat")]
+    assert (told_at_once, verified) == ([], False)
+    assert stage.state.kill.is_flat_verified
+    assert stage.state.kill.text == "looked at it"
+
+
+def test_what_else_is_in_the_account_is_neither_ours_nor_keeps_a_kill_from_being_flat(stage):
+    shares = PositionReported(at=at(5), symbol="AAPL", quantity=100)
+
+    def truth(minute, held):
+        ours = PositionReported(at=at(minute), symbol="MES", quantity=held)
+        return replace(snapshot(minute), positions=(shares, ours) if held else (shares,))
+
+    stage.tell(truth(6, 1))
+    stage.tell(truth(6.02, 1))
+    adopted = stage.facts("PositionAdopted")
+    (flatten,) = flattenings(stage.commands)
+    stage.tell(fill(OrderRef(flatten), Side.SHORT, PRICE, 6.03))
+    stage.tell(told(OrderRef(flatten), OrderEvent.FILLED, 6.03))
+    stage.tell(truth(6.2, 0))
+
+    assert [(each.expected, each.found) for each in adopted] == [(0, 1)]
+    assert stage.state.position == 0
+    assert stage.state.kill.is_flat_verified

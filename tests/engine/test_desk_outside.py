@@ -4,10 +4,11 @@ import json
 from decimal import Decimal
 
 import pytest
-from desk_stage import PRICE, RULES, at, fill, row, setup, snapshot, told
+from desk_stage import PRICE, RULES, account, at, fill, opened, row, setup, snapshot, told, working
 
-from engine.broker import CommissionReported, OrderEvent
+from engine.broker import CommissionReported, OrderEvent, OrderKind
 from engine.desk import OperatorCommanded, OperatorVerb
+from engine.kill import KillCause
 from engine.units import Side
 
 FEE_USD = RULES.instrument.fees.per_side_usd
@@ -107,3 +108,96 @@ def test_a_position_that_vanished_ends_its_trade_at_the_last_close(stage):
 
     assert stage.state.trade is None
     assert stage.state.risk.net_usd_today == gained * Decimal("1.25") - FEE_USD
+
+
+# ── What was counted, and what of it is told again ──────────────────────────────────────────────
+
+
+def closed_by_its_stop(stage):
+    bracket = stage.hold()
+    stage.tell(
+        fill(bracket.stop_ref, Side.SHORT, bracket.stop_ticks, 45, name="z.1.01"),
+        told(bracket.stop_ref, OrderEvent.FILLED, 45),
+        told(bracket.target_ref, OrderEvent.CANCELLED, 45),
+    )
+    return bracket
+
+
+def test_a_later_word_on_a_counted_fill_corrects_the_day_and_halts_at_its_limit(stage):
+    bracket = closed_by_its_stop(stage)
+    before = stage.state.risk
+
+    stage.tell(fill(bracket.stop_ref, Side.SHORT, bracket.stop_ticks - 20, 46, name="z.1.02"))
+    stage.tell(fill(bracket.stop_ref, Side.SHORT, bracket.stop_ticks - 20, 46.1, name="z.1.02"))
+
+    assert stage.state.risk.net_usd_today == before.net_usd_today - 20 * Decimal("1.25")
+    assert stage.state.kill.cause is KillCause.DAILY_LOSS
+    assert stage.state.position == 0
+
+
+def test_a_commission_that_brings_the_day_to_its_limit_halts(stage):
+    closed_by_its_stop(stage)
+    left = RULES.constitution.loss_usd_per_day_max + stage.state.risk.net_usd_today
+
+    stage.tell(CommissionReported(at=at(46), execution_id="z.1.01", commission_usd=left + FEE_USD))
+
+    assert stage.state.risk.net_usd_today == -RULES.constitution.loss_usd_per_day_max
+    assert stage.state.kill.cause is KillCause.DAILY_LOSS
+
+
+def test_what_was_flattened_before_the_open_is_not_booked_again_in_the_new_session(stage):
+    bracket = stage.hold()
+    stage.tell(row(41))
+    before_open = 22.5 * 60
+    stage.tell(
+        OperatorCommanded(at=at(before_open), verb=OperatorVerb.FLATTEN, by="ada", reason="a test")
+    )
+    flatten = stage.commands[-1]
+    sold = fill(flatten.ref, Side.SHORT, PRICE, before_open + 0.1, name="y.1.01")
+    stage.tell(
+        sold,
+        told(flatten.ref, OrderEvent.FILLED, before_open + 0.1),
+        told(bracket.stop_ref, OrderEvent.CANCELLED, before_open + 0.1),
+        told(bracket.target_ref, OrderEvent.CANCELLED, before_open + 0.1),
+    )
+    tomorrow = at(1440)
+    stage.tell(
+        opened(at=at(1435), session_date=tomorrow.date(), opens_at=tomorrow, closes_at=at(1830))
+    )
+
+    stage.tell(snapshot(1435.1, executions=[sold]), sold)
+    corrected = fill(flatten.ref, Side.SHORT, PRICE - 1, 1435.2, name="y.1.02")
+    stage.tell(corrected)
+
+    assert stage.state.position == 0
+    assert stage.state.risk.net_usd_today == 0
+    assert stage.state.kill.is_running
+
+
+def test_a_decision_in_the_minute_of_one_carried_over_the_night_is_a_trade_of_its_own(stage):
+    carried = stage.hold()
+    day = 1440
+    stage.tell(
+        opened(at=at(day), session_date=at(day).date(), opens_at=at(day), closes_at=at(day + 390))
+    )
+    listed = [
+        working(carried.stop_ref, Side.SHORT, carried.stop_ticks, OrderKind.STOP_MARKET),
+        working(carried.target_ref, Side.SHORT, carried.target_ticks, OrderKind.LIMIT),
+    ]
+    stage.tell(account(minute=day), snapshot(day + 0.01, position=1, working=listed))
+    stage.tell(
+        fill(carried.target_ref, Side.SHORT, carried.target_ticks, day + 5, name="z.1.01"),
+        told(carried.target_ref, OrderEvent.FILLED, day + 5),
+        told(carried.stop_ref, OrderEvent.CANCELLED, day + 5),
+    )
+    won = stage.state.risk.net_usd_today
+    same_minute = row(40, PRICE, setup(1))._replace(
+        session_date=at(day).date(), closes_at=at(day + 41)
+    )
+    stage.tell(same_minute)
+
+    (bracket,) = stage.tell(snapshot(day + 41.01, executions=stage.state.ledger.executions))
+
+    assert bracket.entry_ref == "2024-03-06/MES-1511/entry"
+    assert stage.state.risk.net_usd_today == won
+    assert [each.decision_id for each in stage.facts("TradeClosed")] == ["MES-1511"]

@@ -16,6 +16,7 @@ from engine.broker import (
     ReplaceStop,
 )
 from engine.desk import CommandFailed, Desk
+from engine.execution_quality import Trouble
 from engine.kill import KillCause
 from engine.orders import OrderState
 from engine.units import Side
@@ -34,7 +35,67 @@ def test_a_missing_stop_is_put_back_once_the_broker_confirms_it(stage):
         "2024-03-05/MES-1511/stop-2",
         bracket.stop_ticks,
     )
+    assert stage.state.unprotected_since == at(42)  # The new one may be refused as well.
+    stage.tell(told(protection.stop_ref, OrderEvent.ACCEPTED, 42.02))
     assert stage.state.unprotected_since is None
+
+
+def test_a_second_stop_is_not_sent_while_the_first_is_on_its_way(stage):
+    bracket = stage.hold()
+    stage.tell(told(bracket.stop_ref, OrderEvent.CANCELLED, 42))
+    fills = stage.state.ledger.executions
+    stage.tell(snapshot(42.01, position=1, executions=fills))
+
+    again = stage.tell(snapshot(42.03, position=1, executions=fills))
+
+    assert again == []
+
+
+def test_stops_that_are_refused_again_and_again_cost_quality_and_kill_within_the_bound(stage):
+    bracket = stage.hold()
+    fills = stage.state.ledger.executions
+    second = 1 / 60
+    asked = stage.tell(
+        told(bracket.stop_ref, OrderEvent.REJECTED, 42),
+        told(bracket.target_ref, OrderEvent.CANCELLED, 42),
+    )
+    refused, minute = 0, 42.0
+    while not stage.state.kill.is_killed and minute < 43:
+        minute += second / 2
+        for command in [*asked, *stage.tick(minute)]:
+            if isinstance(command, QueryBroker):
+                asked = stage.tell(snapshot(minute, position=1, executions=fills))
+            elif isinstance(command, PlaceProtection):
+                refused += 1
+                asked = stage.tell(
+                    told(command.stop_ref, OrderEvent.REJECTED, minute),
+                    told(command.target_ref, OrderEvent.REJECTED, minute),
+                )
+
+    assert kill_cause(stage) is KillCause.UNPROTECTED_POSITION
+    assert minute - 42 < 7 * second
+    assert "FlattenPosition" in kinds_of(stage.commands)
+    rejects = [each for each in stage.facts("TroubleNoted") if each.trouble is Trouble.REJECT]
+    assert len(rejects) == 1 + refused  # The bracket's own stop, and each protection once.
+
+
+def test_an_entry_that_fills_between_two_parts_of_an_answer_gets_no_second_stop(stage):
+    bracket = stage.enter()
+    held = {"is_held": True}
+    listed = [
+        working(bracket.entry_ref, Side.LONG, bracket.entry_limit_ticks, OrderKind.LIMIT),
+        working(bracket.stop_ref, Side.SHORT, bracket.stop_ticks, OrderKind.STOP_MARKET, **held),
+        working(bracket.target_ref, Side.SHORT, bracket.target_ticks, OrderKind.LIMIT, **held),
+    ]
+    filled = fill(bracket.entry_ref, Side.LONG, bracket.entry_limit_ticks, 41.56)
+
+    first = stage.tell(snapshot(41.56, position=1, working=listed, executions=[filled]))
+    active = [replace(each, is_held=False) for each in listed[1:]]
+    second = stage.tell(snapshot(41.58, position=1, working=active, executions=[filled]))
+
+    assert first == [QueryBroker(cause="a filled order works")]
+    assert second == []
+    assert stage.state.kill.is_running
 
 
 def test_a_position_without_a_stop_for_too_long_kills(stage):

@@ -48,6 +48,13 @@ def test_a_fill_after_the_cancel_brings_the_trade_back(stage):
     assert stage.state.trade.state is TradeState.OPEN
     assert stage.state.position == 1
     assert kill_cause(stage) is None
+    stage.tell(person(OperatorVerb.FLATTEN, 43))
+    stage.tell(fill(stage.commands[-1].ref, Side.SHORT, PRICE - 4, 43.1, name="y.1.01"))
+    closed = [(each.exit_kind, each.net_usd) for each in stage.facts("TradeClosed")]
+    assert closed == [
+        (ExitKind.NEVER_FILLED, Decimal(0)),
+        (ExitKind.PERSON, Decimal("-7.49")),
+    ]
 
 
 @pytest.mark.parametrize(
