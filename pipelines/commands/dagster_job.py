@@ -1,8 +1,9 @@
 """One Dagster job of the desk in this process, with a bar that follows its progress."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 POLL_SECONDS: Final = 0.2
 PAGE_EVENTS: Final = 500
 LINE_LETTERS: Final = 60
+FAILED_RUNS: Final = "failed_runs"
+"""Folder of what Dagster said of runs that failed, under the folder of its instance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +39,14 @@ def run_job(
     tags: dict[str, str] | None = None,
     ops: Mapping[str, Any] | None = None,
     lines: int = 0,
+    what: str = "",
+    again: str = "",
 ) -> Ran:
     """Run one job in this process on the home's instance, with a bar that follows its progress.
 
     `ops` is run configuration of its steps; `lines` is about how many lines the run will write into
-    its log besides ending them.
+    its log besides ending them. Of a run that failed the screen is told where, why and in which
+    file the whole log is; `what` names what failed, and `again` what to do afterwards.
     """
     import dagster as dg
 
@@ -48,9 +54,9 @@ def run_job(
     from pipelines.definitions import definitions_for
     from pipelines.event_log import batching_instance
 
-    logging.getLogger("dagster").setLevel(logging.ERROR)
+    logging.getLogger("dagster").setLevel(logging.CRITICAL)
     definition = definitions_for(wiring).resolve_job_def(job)
-    config: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+    config: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     if ops is not None:
         config["ops"] = dict(ops)
     total = len(definition.nodes) + lines
@@ -72,7 +78,55 @@ def run_job(
             )
             for each in result.get_asset_check_evaluations()
         )
+    if not result.success:
+        log = _kept_log(folder, job, result)
+        screen.fail(
+            f"{what or f'the job {job}'} failed {_why(result)}; the whole log is {log}"
+            f"{f'; {again}' if again else ''}"
+        )
     return Ran(job=job, succeeded=result.success, checks=checks)
+
+
+def _why(result: "dg.ExecuteInProcessResult") -> str:
+    """At which steps and by what, in words; steps that failed by the same are named together."""
+    steps: dict[str, list[str]] = {}
+    for event in _failures(result):
+        steps.setdefault(_cause(event), []).append(event.step_key or "its start")
+    return "; ".join(f"at {', '.join(names)}: {text}" for text, names in steps.items())
+
+
+def _failures(result: "dg.ExecuteInProcessResult") -> "Sequence[dg.DagsterEvent]":
+    """The steps that failed, or where none did the failure of the run itself."""
+    events = result.all_events
+    steps = [event for event in events if event.is_step_failure]
+    return steps or [event for event in events if event.is_job_failure]
+
+
+def _cause(event: "dg.DagsterEvent") -> str:
+    """The first line of the error that is behind all others; an error of the desk as it is put."""
+    if not event.is_step_failure:
+        return (event.message or "for no reason that was told").splitlines()[0]
+    told = event.step_failure_data
+    if told.user_failure_data is not None and told.user_failure_data.description:
+        return str(told.user_failure_data.description)
+    error = told.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    text = "no error was told" if error is None else error.message.strip().splitlines()[0]
+    kind, _, rest = text.partition(": ")
+    return rest if kind.startswith("engine.errors.") else text
+
+
+def _kept_log(folder: Path, job: str, result: "dg.ExecuteInProcessResult") -> Path:
+    """Write what Dagster says of the failures, with where in the code, into a file."""
+    log = folder / FAILED_RUNS / f"{job}-{result.run_id[:8]}.log"
+    log.parent.mkdir(exist_ok=True)
+    told = [
+        event.step_failure_data.error_display_string if event.is_step_failure else event.message
+        for event in _failures(result)
+    ]
+    log.write_text("\n\n".join(text or "" for text in told) + "\n")
+    return log
 
 
 class _following:  # noqa: N801 - used as a verb, in a `with`.

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from contracts.calendar import sessions_between
 from engine.errors import InputRefused
+from engine.wording import times
 from pipelines.commands.dagster_job import Ran, run_job
 from pipelines.commands.exits import Exit
 from pipelines.commands.screen import Screen
@@ -28,7 +29,7 @@ CHANGES: Final = (
 def run_learn(
     wiring: Wiring, first_date: date | None, last_date: date | None, *, as_json: bool
 ) -> int:
-    """Run the nights of a range in order, and time them; 1 when a check fails.
+    """Run the nights of a range in order, and time them; 1 when one failed or a check did.
 
     What their market tables lack, or was corrected since, is computed before.
     """
@@ -41,13 +42,14 @@ def run_learn(
     measured = {name: round(seconds, 3) for name, seconds in took.items()}
     answer = {
         **_learned(wiring, dates),
+        "sessions": len(dates) if ran.succeeded else 0,
         **measured,
         "succeeded": ran.succeeded,
         "failed_checks": failed,
     }
     if as_json:
         screen.json(answer)
-    else:
+    elif ran.succeeded:
         _show(screen, answer)
     for name, said in failed:
         screen.fail(f"{name}: {said}")
@@ -56,11 +58,27 @@ def run_learn(
 
 def _learn(wiring: Wiring, screen: Screen, dates: Sequence[date]) -> Ran:
     lacking = _without_market(wiring, dates)
+    again = (
+        "no night was done; when the cause is settled: "
+        f"credence learn --from {dates[0]} --to {dates[-1]}"
+    )
     if lacking:
-        market = run_job(wiring, screen, "recompute_market", tags=_range_of(lacking))
+        market = run_job(
+            wiring,
+            screen,
+            "recompute_market",
+            tags=_range_of(lacking),
+            what=f"computing the market tables of {_span(lacking)}",
+            again=again,
+        )
         if not market.succeeded:
             return market
-    return run_job(wiring, screen, "nightly", tags=_range_of(dates))
+    what = f"the {'night' if len(dates) == 1 else 'nights'} of {_span(dates)}"
+    return run_job(wiring, screen, "nightly", tags=_range_of(dates), what=what, again=again)
+
+
+def _span(dates: Sequence[date]) -> str:
+    return str(dates[0]) if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
 
 
 def _without_market(wiring: Wiring, dates: Sequence[date]) -> Sequence[date]:
@@ -122,7 +140,6 @@ def _learned(wiring: Wiring, dates: Sequence[date]) -> dict[str, Any]:
     return {
         "first_session_date": dates[0],
         "last_session_date": dates[-1],
-        "sessions": len(dates),
         "trust": trust.to_dicts(),
         "changes": changes.to_dicts(),
     }
@@ -130,7 +147,7 @@ def _learned(wiring: Wiring, dates: Sequence[date]) -> dict[str, Any]:
 
 def _show(screen: Screen, answer: dict[str, Any]) -> None:
     screen.say(
-        f"[bold]{answer['sessions']} nights[/], {answer['first_session_date']} to "
+        f"[bold]{times(answer['sessions'], 'night')}[/], {answer['first_session_date']} to "
         f"{answer['last_session_date']}, in {answer['seconds']:.1f} s "
         f"({answer['processor_seconds']:.1f} s of processor time)"
     )

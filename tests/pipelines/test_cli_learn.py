@@ -5,7 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from command_line import copied, credence
+from command_line import copied, credence, ingested
 
 from engine.desk import Mode
 from engine.errors import MissingContext
@@ -73,6 +73,42 @@ def test_market_tables_that_are_missing_are_computed_before_the_nights(
 
     assert whole == []
     assert _without_market(wiring, dates) == (dates[2], dates[4])
+
+
+def test_a_night_that_failed_is_said_as_such_and_not_counted(
+    learned_home: Path, tmp_path: Path
+) -> None:
+    home = copied(learned_home, tmp_path / "home")
+    (home / "market" / "bars" / "MES" / "2025-01-03.parquet").write_bytes(b"no table")
+
+    said = credence(home, "learn", "--from", "2025-01-08", "--to", "2025-01-08")
+    told = credence(home, "learn", "--from", "2025-01-08", "--to", "2025-01-10", "--json")
+
+    log = Path(said.err.split("the whole log is ")[1].split(";")[0])
+    assert (said.code, said.out) == (Exit.NO, "")
+    assert said.err.startswith("error: the night of 2025-01-08 failed at ")
+    assert "calibration" in said.err.split(": ")[1]
+    assert said.err.endswith(
+        "; no night was done; when the cause is settled: "
+        "credence learn --from 2025-01-08 --to 2025-01-08\n"
+    )
+    assert len(said.err.splitlines()) == 1
+    assert "Stack Trace" in log.read_text()
+    assert told.code == Exit.NO
+    assert (told.json["succeeded"], told.json["sessions"]) == (False, 0)
+    assert told.err.startswith("error: the nights of 2025-01-08 to 2025-01-10 failed at ")
+
+
+def test_months_of_bars_and_one_traded_day_are_enough_for_its_night(tmp_path: Path) -> None:
+    home = ingested(tmp_path / "home")
+    played = credence(home, "replay", "--from", "2025-01-10", "--to", "2025-01-10")
+
+    ended = credence(home, "learn", "--json")
+
+    assert played.code == Exit.DONE, played.err
+    assert (ended.code, ended.err) == (Exit.DONE, "")
+    assert ended.json["sessions"] == 1
+    assert [each["template"] for each in ended.json["trust"]] == ["K1", "K2", "K3", "K4"]
 
 
 def test_a_session_that_lacks_its_journal_is_named(learned_home: Path, tmp_path: Path) -> None:
