@@ -270,8 +270,8 @@ MUTATIONS: Final = (
     _bug(
         "leave a position without its stop",
         "engine/desk/apply.py",
-        "    return state.unprotected_since or at",
-        "    return None",
+        "return None if any(order.is_live for order in stops) else at",
+        "return None",
         "tests/engine/test_desk_protection.py",
     ),
     _bug(
