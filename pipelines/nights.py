@@ -28,18 +28,25 @@ class Due:
 
 
 def due_night(
-    traded: Sequence[date], stored: Collection[str], learned: Collection[str]
+    traded: Sequence[date],
+    bars: Collection[date],
+    stored: Collection[str],
+    learned: Collection[str],
 ) -> Due | str:
     """What the night asks for next, or in words why for nothing.
 
-    `traded` are the sessions that are over, ascending; `stored` and `learned` the partitions of
-    outcomes and learning_state that were made. A night needs the one before it, so they come in
-    order, and each first needs the market tables of its session.
+    `traded` are the sessions that are over, ascending; `bars` those whose bars are stored; `stored`
+    and `learned` the partitions of outcomes and learning_state that were made. A night needs the
+    one before it, so they come in order, and each first needs the market tables of its session:
+    from the bars that are stored, if somebody ingested them, else from the source.
     """
     waiting = [day for day in traded if day.isoformat() not in learned]
     if not waiting:
         return f"learned from every session, last {traded[-1]}" if traded else "nothing was traded"
     day = waiting[0]
+    if day.isoformat() not in stored and day in bars:
+        why = f"the market tables of {day} are not made"
+        return Due(job=recompute_market.name, session_date=day, why=why)
     if day.isoformat() not in stored:
         return Due(job=market_day.name, session_date=day, why=f"the market of {day} is not stored")
     return Due(job=nightly.name, session_date=day, why=f"{day} was traded and has taught nothing")
@@ -66,6 +73,7 @@ def _asked(
     made = instance.get_materialized_partitions
     verdict = due_night(
         traded_sessions(wiring),
+        wiring.market.session_dates("bars", wiring.settings.symbol),
         made(dg.AssetKey("outcomes")),
         made(dg.AssetKey("learning_state")),
     )
