@@ -1,7 +1,7 @@
 """`credence journal`: a session's decisions in plain English, and why one was as it was."""
 
 from collections.abc import Mapping
-from datetime import date, datetime, time
+from datetime import date, time
 from typing import Any, Final
 
 from rich.text import Text
@@ -12,7 +12,7 @@ from engine.odds import PRIOR
 from engine.rules import Rules
 from engine.wording import render_decision, side_name
 from pipelines.commands.exits import Exit
-from pipelines.commands.gates import GATES, Gate
+from pipelines.commands.gates import GateRow, gate_rows
 from pipelines.commands.screen import Screen
 from pipelines.journal_reading import SessionStory, session_story
 from pipelines.journal_words import Told, new_york
@@ -121,32 +121,18 @@ def _show_decision(screen: Screen, story: SessionStory, told: Told, rules: Rules
     screen.table(
         "Gates",
         ("gate", "value", "asks for", "holds"),
-        [_gate_row(gate, decision) for gate in GATES if _pair(gate, decision) is not None],
+        [_cells(row) for row in gate_rows(decision, told.at, rules)],
         numbers=("value",),
     )
     _show_beliefs(screen, decision["market"] or {}, rules)
     _show_scores(screen, decision["scores"])
 
 
-def _pair(gate: Gate, decision: Mapping[str, Any]) -> list[Any] | None:
-    """`[value, limit]` of a gate; null where the record has none."""
-    pair = (decision[gate.group] or {}).get(gate.name)
-    return pair if pair is None or isinstance(pair, list) else [pair, None]
-
-
-def _gate_row(gate: Gate, decision: Mapping[str, Any]) -> tuple[object, ...]:
-    value, limit = _pair(gate, decision) or (None, None)
-    asks = "" if limit is None else f"{gate.sign} {limit:g}"
-    holds = "" if limit is None else gate.holds(value, limit)
-    return gate.words, _gate_value(gate, value), asks, holds
-
-
-def _gate_value(gate: Gate, value: Any) -> object:
-    if gate.name.endswith("_at") and value is not None:
-        return f"{new_york(datetime.fromisoformat(value)):%H:%M:%S}"
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {standing}" for name, standing in value.items()) or None
-    return value
+def _cells(row: GateRow) -> tuple[object, ...]:
+    """A gate as cells; the one that refused is named so."""
+    if row.is_reason:
+        return row.words, row.value, row.asks, Text("NO, the reason", style="bold red")
+    return row.words, row.value, row.asks, "" if row.holds is None else row.holds
 
 
 def _show_beliefs(screen: Screen, market: Mapping[str, Any], rules: Rules) -> None:

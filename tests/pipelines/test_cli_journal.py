@@ -2,18 +2,28 @@
 
 import json
 import os
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
+from typing import Final
 
 import pytest
 from command_line import copied, credence
 
+from contracts import load_rules
+from engine.broker import FeedState
 from engine.journal import Kind
+from engine.ladder import LADDER, Reason
+from engine.own_view import OwnFacts, own_view
+from engine.risk import RiskState
 from pipelines.commands.exits import Exit
-from pipelines.commands.gates import GATES, Gate
+from pipelines.commands.gates import GATES, Gate, GateRow, gate_rows
 from pipelines.journal_store import JournalReader
 
 JOURNAL = Path("journals") / "replay-MES.sqlite"
+RULES: Final = load_rules()
+NOON: Final = datetime(2025, 1, 3, 17, tzinfo=UTC)
 
 
 def decisions_of(home: Path, day: str) -> list[dict[str, object]]:
@@ -84,6 +94,7 @@ def test_why_it_did_not_trade_at_a_minute_is_answered_in_full(replayed_home: Pat
     assert record["counterfactual"] in ended.out.replace("\n", "")
     assert f"SKIP, {record['reason']}" in ended.out
     assert all(gate.words in ended.out for gate in GATES)
+    assert ended.out.count("NO, the reason") == 1
     assert all(f"F{number}" in ended.out for number in range(1, 7))
 
 
@@ -108,6 +119,90 @@ def test_every_gate_of_a_record_is_shown_in_words(replayed_home: Path) -> None:
         ("market", f"f{number}{side}") for number in range(1, 7) for side in ("", "_long", "_short")
     }
     assert recorded - beliefs == known
+
+
+QUIET: Final = OwnFacts(
+    lock=None,
+    is_flat=True,
+    risk=RiskState(),
+    eqs=1.0,
+    equity_usd=Decimal(10_000),
+    standings={},
+)
+"""A desk that nothing of its own keeps from entering."""
+
+
+def losing(net_usd: str, losses: int = 1) -> RiskState:
+    """A session that lost this much in as many trades, and earlier ones nothing."""
+    lost = Decimal(net_usd)
+    risk = RiskState(net_usd_today=lost, net_usd_this_week=lost, net_usd_this_month=lost)
+    return replace(risk, losses_today=losses, loss_streak=losses)
+
+
+OWN_REASONS: Final = {
+    Reason.KILL_SWITCH_ACTIVE: replace(QUIET, lock=Reason.KILL_SWITCH_ACTIVE),
+    Reason.HALTED: replace(QUIET, lock=Reason.HALTED),
+    Reason.IN_POSITION: replace(QUIET, is_flat=False),
+    Reason.DAILY_LOSS_LIMIT: replace(QUIET, risk=losing("-22.48")),
+    Reason.WEEKLY_LOSS_LIMIT: replace(QUIET, risk=RiskState(net_usd_this_week=Decimal(-70))),
+    Reason.MONTHLY_LOSS_LIMIT: replace(QUIET, risk=RiskState(net_usd_this_month=Decimal(-145))),
+    Reason.MAX_TRADES_REACHED: replace(
+        QUIET, risk=RiskState(entered_at=(NOON - timedelta(hours=3), NOON - timedelta(hours=2)))
+    ),
+    Reason.CONSECUTIVE_LOSS_LOCKOUT: replace(QUIET, risk=losing("-4", losses=2)),
+    Reason.COOLDOWN_ACTIVE: replace(QUIET, risk=RiskState(entered_at=(NOON,))),
+    Reason.FEED_NOT_LIVE: replace(QUIET, feed=FeedState.DELAYED),
+    Reason.EQS_TOO_LOW: replace(QUIET, eqs=0.5),
+    Reason.TEMPLATE_NOT_ALLOWED_BY_TIER: replace(QUIET, equity_usd=None),
+}
+"""What of our own gives each reason."""
+
+
+def rows_of(facts: OwnFacts, reason: Reason | None) -> list[GateRow]:
+    """The table of a decision at noon by these facts; the record names the reason given."""
+    own = json.loads(own_view(facts, RULES).gates)
+    record = {"reason": reason, "own": own, "market": {}, "scores": []}
+    return gate_rows(record, NOON, RULES)
+
+
+@pytest.mark.parametrize("reason", OWN_REASONS)
+def test_a_gate_of_our_own_fails_by_its_number_for_the_reason_that_it_gives(
+    reason: Reason,
+) -> None:
+    told = rows_of(OWN_REASONS[reason], reason)
+    judged = rows_of(OWN_REASONS[reason], None)
+
+    (refused,) = [place for place, row in enumerate(told) if row.is_reason]
+    assert [place for place, row in enumerate(judged) if row.holds is False] == [refused]
+    assert all(row.holds is not False for row in rows_of(QUIET, None))
+
+
+@pytest.mark.parametrize("reason", LADDER)
+def test_the_table_of_every_reason_has_one_gate_that_says_no(
+    reason: Reason, replayed_home: Path
+) -> None:
+    record = {**decisions_of(replayed_home, "2025-01-03")[100], "reason": reason}
+
+    (row,) = [row for row in gate_rows(record, NOON, RULES) if row.is_reason]
+
+    assert row.holds is False
+
+
+def test_no_gate_before_the_reason_of_a_journalled_skip_says_no(replayed_home: Path) -> None:
+    story = credence(replayed_home, "journal", "2025-01-03", "--skips", "--json").json
+
+    for each in story["told"]:
+        if each["kind"] == "SKIP":
+            rows = gate_rows(each["decision"], datetime.fromisoformat(each["at"]), RULES)
+            place = [row.is_reason for row in rows].index(True)
+            assert all(row.holds is not False for row in rows[:place]), each["text"]
+
+
+def test_what_is_left_to_lose_is_held_against_the_smallest_risk() -> None:
+    rows = rows_of(OWN_REASONS[Reason.DAILY_LOSS_LIMIT], Reason.DAILY_LOSS_LIMIT)
+
+    (today,) = [row for row in rows if row.words == "left to lose today, USD"]
+    assert (today.value, today.asks, today.holds) == (7.52, "≥ 9.99, the smallest risk", False)
 
 
 @pytest.mark.parametrize(
