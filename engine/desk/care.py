@@ -6,7 +6,7 @@ from engine.broker import CancelOrder, Leg, OrderEvent, OrderReported, ReplaceSt
 from engine.desk.facts import AlertRaised
 from engine.desk.state import DeskState
 from engine.desk.trades import end_unfilled, move
-from engine.desk.turn import Turn
+from engine.desk.turn import Turn, is_within
 from engine.execution_quality import Trouble
 from engine.kill import (
     FlatVerified,
@@ -226,7 +226,7 @@ def _again(turn: Turn) -> timedelta:
 def _flatten(turn: Turn) -> None:
     """Flatten; again only when every flattening before is known to be over, or two may fill."""
     sent = [order for order in turn.state.orders.all if order.leg is Leg.FLATTEN]
-    if any(turn.at - order.sent_at < _again(turn) for order in sent):
+    if any(is_within(turn.at - order.sent_at, _again(turn)) for order in sent):
         return
     if any(_may_still_fill(turn.state, order) for order in sent):
         turn.ask("flattening unanswered")

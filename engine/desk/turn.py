@@ -20,6 +20,14 @@ ASK_AGAIN: Final = timedelta(seconds=1)
 """How soon after an answer the same question may be put again, so that no two answer each other."""
 
 
+def is_within(waited: timedelta, patience: timedelta) -> bool:
+    """Whether something was asked so lately that an answer may still come.
+
+    Asked in the future means that the clock has gone back, and nobody knows how long ago it was.
+    """
+    return timedelta(0) <= waited < patience
+
+
 class Step(NamedTuple):
     """What one input leads to: commit the entries durably, then send the commands.
 
@@ -60,8 +68,9 @@ class Turn:
         """Ask the broker for its whole truth, unless it is being asked or has just answered."""
         state, query = self.state, self.state.query
         patience = timedelta(seconds=self.rules.execution.flatten_verify_seconds)
-        is_waiting = query is not None and self.at - query.at < patience
-        is_fresh = state.reconciled_at is not None and self.at - state.reconciled_at < ASK_AGAIN
+        answered_at = state.reconciled_at
+        is_waiting = query is not None and is_within(self.at - query.at, patience)
+        is_fresh = answered_at is not None and is_within(self.at - answered_at, ASK_AGAIN)
         if state.down_since is None and not is_waiting and (at_once or not is_fresh):
             self.send(QueryBroker(cause=cause), DecisionId(""))
 

@@ -227,7 +227,7 @@ def test_bars_of_a_session_without_context_are_refused_by_name() -> None:
     bars = random_bars(1, sessions, bars=5)
     only_first = contexts_of(bars, sessions[:1])
 
-    with pytest.raises(MissingContext, match="MES 2024-03-12; .*run the job recompute_market"):
+    with pytest.raises(MissingContext, match=r"MES 2024-03-12; .*run the job recompute_market"):
         join_context(bars, only_first)
 
 

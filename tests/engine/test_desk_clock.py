@@ -2,9 +2,11 @@
 
 from itertools import pairwise
 
-from desk_stage import PRICE, row, snapshot, working
+from desk_cases import person
+from desk_stage import PRICE, row, snapshot, told, working
 
-from engine.broker import CancelOrder, FlattenPosition, OrderKind, QueryBroker
+from engine.broker import CancelOrder, FlattenPosition, OrderEvent, OrderKind, QueryBroker
+from engine.desk import OperatorVerb
 from engine.kill import KillCause, KillState
 from engine.orders import OrderState
 from engine.trade import ExitKind
@@ -46,6 +48,20 @@ def test_an_entry_that_works_at_the_flatten_time_is_ended_by_the_clock(stage):
     entry = stage.state.orders.find(bracket.entry_ref)
     assert entry.state is OrderState.CANCELLING
     assert [each for each in asked if isinstance(each, FlattenPosition)]
+
+
+def test_a_clock_that_went_back_keeps_no_desk_from_asking_and_flattening(stage):
+    bracket = stage.hold()
+    (asked,) = stage.tick(45)
+    stage.tell(person(OperatorVerb.FLATTEN, 45.1))
+    first = stage.commands[-1]
+    stage.tell(told(first.ref, OrderEvent.REJECTED, 45.2))
+
+    again = stage.tell(person(OperatorVerb.FLATTEN, 43))
+
+    assert asked == QueryBroker(cause="routine")
+    assert [type(each) for each in again if each != asked] == [FlattenPosition]
+    assert stage.state.orders.find(bracket.stop_ref).state is OrderState.CANCELLING
 
 
 def test_a_cancel_that_nobody_answers_is_not_repeated_with_every_tick_and_ends_in_a_kill(stage):
