@@ -5,10 +5,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from random import Random
 from typing import Final
 
-from engine.broker import BrokerReport, BrokerSnapshot, Command, FlattenPosition, PlaceBracket
+from engine.broker import (
+    BrokerReport,
+    BrokerSnapshot,
+    Command,
+    FeedReported,
+    FeedState,
+    FlattenPosition,
+    PlaceBracket,
+)
 from engine.desk import ClockTicked, Input, OperatorVerb, SessionClosed
 from engine.exchange import Exchange, PriceBar, exchange_settings
 from engine.journal import Head
@@ -110,6 +119,7 @@ class _Run:
         self.is_tainted = False
         self.foreign_lots = 0
         self.rows: dict[datetime, MarketRow] = {}
+        self.untold: list[MarketRow] = []
         self.session: PlayedSession = self.sessions[0]
         self.down_until: datetime | None = None
         self.naked_since: datetime | None = None
@@ -131,6 +141,7 @@ class _Run:
         desk.now, desk.is_spared = opened.opens_at, False
         desk.open_on(opened)
         self.minute = -1
+        self.untold = []
         self.rows = {row.closes_at: row for row in session.rows}
         cash_before = self.exchange.account(desk.now).equity_usd
         events_before = len(desk.disk)
@@ -158,10 +169,28 @@ class _Run:
         else:
             for part in parts_of(row):
                 self._play_part(part, row)
+        if self.weather.is_dark:
+            self.untold.append(row)
+        else:
+            self._tell_the_untold()
+            if self.down_until is None:
+                self._attempt(lambda: desk.decide(row))
         if self.down_until is None:
-            self._attempt(lambda: desk.decide(row))
             self._look_at_the_clock()
             self._look()
+
+    def _tell_the_untold(self) -> None:
+        """Data are back: the bars of the dark first, and only then are they called live.
+
+        A process that is gone finds them when it wakes.
+        """
+        desk, untold = self.desk, self.untold
+        self.untold = []
+        for row in untold:
+            if self.down_until is None:
+                self._attempt(partial(desk.decide, row))
+        if untold:
+            self._tell(FeedReported(at=desk.clock(desk.now), state=FeedState.LIVE))
 
     def _is_quiet(self) -> bool:
         """Whether nothing can happen within this minute but at its close."""
@@ -212,8 +241,14 @@ class _Run:
     def _wake(self, *, is_over: bool = False) -> None:
         """A new process; a bar that closes at this very instant is still to be decided in turn."""
         self.down_until, now = None, self.desk.now
-        missed = [row for row in self.session.rows if row.closes_at < now or is_over]
-        self._attempt(lambda: self.desk.wake(self.session.opened, missed))
+        untold = {row.closes_at for row in self.untold}
+        missed = [
+            row
+            for row in self.session.rows
+            if (row.closes_at < now or is_over) and row.closes_at not in untold
+        ]
+        is_dark = self.weather.is_dark
+        self._attempt(lambda: self.desk.wake(self.session.opened, missed, is_dark=is_dark))
 
     def _disturb(self, row: MarketRow) -> None:
         clock = self.desk.clock(self.desk.now)
@@ -340,9 +375,10 @@ class _Run:
         self.trips[today] = trips_of(truth.executions, self.rules)
         self.trades += sum(trip.has_entry for trip in self.trips[today])
         cash = (self.exchange.account(now).equity_usd or Decimal(0)) - (cash_before or Decimal(0))
+        untold = {row.closes_at for row in self.untold}
         seen = DaySeen(
             at=now,
-            rows=session.rows,
+            rows=[row for row in session.rows if row.closes_at not in untold],
             events=desk.disk[events_before:],
             state=desk.state,
             folded=desk.refold(),

@@ -223,9 +223,12 @@ class StruckDesk(ShadowDesk):
         self._folded_events = len(self.disk)
         return self._folded
 
-    def wake(self, opened: SessionOpened, missed: Sequence[MarketRow]) -> None:
+    def wake(
+        self, opened: SessionOpened, missed: Sequence[MarketRow], *, is_dark: bool = False
+    ) -> None:
         """A new process: fold, open, compare with the broker, catch up without entering.
 
+        In the dark no data come yet, and none are called live.
         Raises `Struck` when the broker cannot be asked, as the session run gives up then.
         """
         folded = state_from_json(
@@ -254,4 +257,5 @@ class StruckDesk(ShadowDesk):
             if row.closes_at >= last:
                 self.decide(row)
         self.hear(told)
-        self.deliver((FeedReported(at=at, state=FeedState.LIVE),))
+        if not is_dark:
+            self.deliver((FeedReported(at=at, state=FeedState.LIVE),))

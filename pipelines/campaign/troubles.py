@@ -21,6 +21,7 @@ class WorldTrouble(StrEnum):
     MARGIN_CALL = "margin_call"
     STALE_FEED = "stale_feed"
     PERSON = "person"
+    DEAD_DATA = "dead_data"
 
 
 Trouble: TypeAlias = FaultKind | WorldTrouble
@@ -60,10 +61,13 @@ RATE_MAX: Final[Mapping[Trouble, float]] = {
     WorldTrouble.MARGIN_CALL: 0.004,
     WorldTrouble.STALE_FEED: 0.004,
     WorldTrouble.PERSON: 0.003,
+    WorldTrouble.DEAD_DATA: 0.008,
 }
 """The highest chance per opportunity; a seed takes between a tenth and all of it."""
 
 TOGETHER_MAX: Final = 5
+DEAD_DATA_SHARE: Final = 0.15
+"""Of the seeds. It came later than the others, and leaves them the draws that they had."""
 CLOCK_SKEW_SECONDS_MAX: Final = 20.0
 
 
@@ -98,7 +102,9 @@ def storm_of(seed: int, only: frozenset[Trouble] | None = None) -> Storm:
     """
     dice = Random(f"{seed}/storm")
     count = dice.randint(1, TOGETHER_MAX)
-    chosen = sorted(dice.sample(TROUBLES, count))
+    chosen = sorted(dice.sample(TROUBLES[:-1], count))
+    if Random(f"{seed}/{WorldTrouble.DEAD_DATA}/storm").random() < DEAD_DATA_SHARE:
+        chosen.append(WorldTrouble.DEAD_DATA)
     rates = {trouble: rate_of(seed, trouble) for trouble in chosen}
     return Storm(
         seed=seed,

@@ -33,12 +33,18 @@ class Weather:
         self.silent_until: datetime | None = None
         self._stale_until: datetime | None = None
         self._margin_until: datetime | None = None
+        self._dark_until: datetime | None = None
         self._orders = 0
         self._dice = {trouble: Random(f"{storm.seed}/{trouble}") for trouble in TROUBLES}
 
     @property
     def is_silent(self) -> bool:
         return self.silent_until is not None
+
+    @property
+    def is_dark(self) -> bool:
+        """Whether no bar is told, while orders are as ever."""
+        return self._dark_until is not None
 
     def pass_over(self, row: MarketRow, now: datetime, clock: datetime) -> Iterator[Sequence[Told]]:
         """What the desk is to hear of it, one thing after the other; `clock` is the broker's."""
@@ -53,7 +59,12 @@ class Weather:
             self.exchange.set_margin(MARGIN_USD, now)
         if self._strikes(WorldTrouble.STRANGE_ORDER):
             yield self._order_by_hand(row, now)
-        if self._strikes(WorldTrouble.STALE_FEED):
+        if not self.is_dark and self._strikes(WorldTrouble.DEAD_DATA):
+            self.happened["dead data"] += 1
+            minutes = self._dice[WorldTrouble.DEAD_DATA].choice((5, 30, 400))
+            self._dark_until, self._stale_until = now + timedelta(minutes=minutes), None
+            yield (FeedReported(at=clock, state=FeedState.STALE, text="no bars"),)
+        elif not self.is_dark and self._strikes(WorldTrouble.STALE_FEED):
             self.happened["stale feed"] += 1
             minutes = self._dice[WorldTrouble.STALE_FEED].randint(1, 9)
             self._stale_until = now + timedelta(minutes=minutes)
@@ -69,7 +80,7 @@ class Weather:
 
     def clear(self, now: datetime) -> None:
         """No more faults until `resume`."""
-        self.silent_until = None
+        self.silent_until = self._dark_until = None
         self._end_margin_call(now)
         for kind in {*self.storm.plan.rates, *HUSHED}:
             self.exchange.switch(kind, 0.0)
@@ -88,6 +99,8 @@ class Weather:
             self.silent_until = None
             for kind in HUSHED:
                 self.exchange.switch(kind, self.storm.plan.rates.get(kind, 0.0))
+        if self._dark_until is not None and now >= self._dark_until:
+            self._dark_until = None
         if self._margin_until is not None and now >= self._margin_until:
             self._end_margin_call(now)
 
