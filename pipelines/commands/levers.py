@@ -45,8 +45,8 @@ def run_lever(
             answer = carry_through(desk, command, say=say, gives_up=gives_up)
     except KeyboardInterrupt:
         screen.fail(
-            f"stopped waiting; the {verb} is in the journal or on its way to the session. "
-            "Whether the account is flat was not seen: credence status, and the broker's own page"
+            f"stopped waiting; the {verb} is in the journal, or in the inbox for the next session. "
+            "The account was NOT seen flat: credence status, and the broker's own page"
         )
         return INTERRUPTED
     return _ended(screen, verb, answer, as_json=as_json)
@@ -73,7 +73,7 @@ def _ended(screen: Screen, verb: OperatorVerb, answer: LeverAnswer, *, as_json: 
         screen.fail(f"{verb} refused: {answer.text}")
         return Exit.NO
     if not answer.is_final:
-        screen.fail(f"{verb}: gave up waiting; {answer.text}")
+        screen.fail(f"{verb}: the broker was not seen flat; {answer.text}")
         return Exit.OUTSIDE
     if not as_json:
         screen.line(f"{verb}: {answer.text}")

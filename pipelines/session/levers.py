@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import polars as pl
@@ -10,7 +10,7 @@ import polars as pl
 from engine.broker import ConnectionReported, ConnectionState, LiveBroker, MarketReport
 from engine.calendar import Session
 from engine.desk import Mode, OperatorVerb, SessionOpened
-from engine.errors import NotAuthorised, RetryLater, SessionBusy
+from engine.errors import CredenceError, NotAuthorised, RetryLater, SessionBusy
 from engine.rules import Rules
 from pipelines.brokers.unreachable import UnreachableBroker
 from pipelines.session.asking import POLL_SECONDS, ask_session
@@ -18,10 +18,18 @@ from pipelines.session.authority import PAPER_PREFIX
 from pipelines.session.desk_process import DeskProcess, desk_process
 from pipelines.session.files import SessionFiles
 from pipelines.session.inbox import LeverAnswer, LeverCommand, LeverInbox
+from pipelines.session.reaching import connect_hearing
 from pipelines.session.reins import Reins
 
 CONNECT_AGAIN_SECONDS: Final = 5.0
 NEEDS_BROKER: Final = frozenset({OperatorVerb.KILL, OperatorVerb.FLATTEN})
+
+NOT_ASKED_YET: Final = "the broker is not asked before the kill is on disk"
+NOT_KNOWN_FLAT: Final = "the desk is KILLED, on disk, and the account is NOT known to be flat"
+WHAT_TO_DO: Final = (
+    "Look at the account on the broker's own page and close by hand what is held there; once the "
+    "broker can be reached again, `credence flatten` sees to the rest"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +59,10 @@ def pull_lever(
     """Have the desk obey, and return the last word on it; `is_final` is false when given up.
 
     A session that is alive is told through its inbox. Without one this process takes its lock, and
-    for a kill or a flatten its broker. A kill is on disk first, and is not given up by itself: with
-    the broker unreachable it is tried again until `gives_up`. Raises `NotAuthorised` when the
-    broker's account is not the desk's.
+    for a kill or a flatten its broker. A kill is on disk before the broker is asked for, and is not
+    given up by itself: with the broker unreachable it is tried again until `gives_up`; of one that
+    refuses us the answer says that the account is not known flat. A flatten raises then:
+    `NotAuthorised` when the account is not the desk's, or the broker's own error.
     """
     command = LeverInbox(desk.files.levers).put(verb, by=by, reason=reason)
     return carry_through(desk, command, say=say, gives_up=gives_up)
@@ -85,8 +94,7 @@ def _act(
     gives_up: Callable[[], bool],
 ) -> LeverAnswer:
     """Be the desk: take the lock, fold the journal, and do what the session would have done."""
-    needs_broker = command.verb in NEEDS_BROKER
-    broker = desk.broker() if needs_broker else UnreachableBroker("a lever without a session")
+    broker = _broker_for(command.verb, desk)
     with desk_process(
         desk.files,
         desk.rules,
@@ -97,11 +105,22 @@ def _act(
         contexts=pl.DataFrame(),
         say=say,
     ) as process:
-        inbox.withdraw(command.id)
         try:
             return _LonelyLever(desk, process, command, inbox, say, gives_up).pull()
         finally:
             broker.close()
+
+
+def _broker_for(verb: OperatorVerb, desk: LeverDesk) -> LiveBroker:
+    """The broker of a lever that needs one; a kill stands even where none can be made."""
+    if verb not in NEEDS_BROKER:
+        return UnreachableBroker("a lever without a session")
+    try:
+        return desk.broker()
+    except CredenceError as error:
+        if verb is not OperatorVerb.KILL:
+            raise
+        return UnreachableBroker(str(error))
 
 
 class _LonelyLever:
@@ -129,10 +148,31 @@ class _LonelyLever:
 
     def pull(self) -> LeverAnswer:
         """Obey, and for a kill or a flatten stay until the broker says flat."""
-        if self._command.verb in NEEDS_BROKER:
-            self._connect()
-            self._open()
+        match self._command.verb:
+            case OperatorVerb.KILL:
+                return self._kill()
+            case OperatorVerb.FLATTEN:
+                self._connect()
+                self._open()
+                self._compare()
         self._reins.pull(self._command)
+        return self._see_through()
+
+    def _kill(self) -> LeverAnswer:
+        """The kill is on disk before the broker is asked for, and whatever comes of that."""
+        self._book_down(NOT_ASKED_YET)
+        self._open()
+        self._reins.pull(self._command)
+        try:
+            self._connect()
+            return self._see_through()
+        except CredenceError as error:
+            return self._not_known_flat(error)
+        except BaseException:
+            self._say(f"{NOT_KNOWN_FLAT}; {WHAT_TO_DO}")
+            raise
+
+    def _see_through(self) -> LeverAnswer:
         answer = self._answer()
         while not (answer.is_final or self._gives_up()):
             if not self._is_connected:
@@ -146,6 +186,13 @@ class _LonelyLever:
         if answer.is_final:
             self._inbox.forget(self._command.id)
         return answer
+
+    def _not_known_flat(self, error: CredenceError) -> LeverAnswer:
+        """The last word on a kill whose broker refused us: the person has to look."""
+        self._process.tell_news()
+        answer = self._answer()
+        self._inbox.forget(self._command.id)
+        return replace(answer, text=f"{NOT_KNOWN_FLAT}: {error}. {WHAT_TO_DO}", is_final=False)
 
     def _answer(self) -> LeverAnswer:
         answer = self._inbox.answer_to(self._command.id)
@@ -161,20 +208,30 @@ class _LonelyLever:
         self._tried_at = time.monotonic()
         dealing = self._process.dealing
         try:
-            self._broker.connect()
+            if not connect_hearing(self._broker, self._hear_others, self._gives_up):
+                self._say("the broker cannot be reached: no answer yet, and not waited for longer")
+                return
             self._require_account()
             self._is_connected = True
         except RetryLater as error:
             self._say(f"the broker cannot be reached: {error}")
-            if dealing.state.down_since is None:
-                down = ConnectionReported(
-                    at=self._broker.now(), state=ConnectionState.DOWN, text=str(error)
-                )
-                dealing.tell(down)
+            self._book_down(str(error))
             return
         if dealing.state.down_since is not None:
             up = ConnectionReported(at=self._broker.now(), state=ConnectionState.UP)
             dealing.tell(up)
+
+    def _book_down(self, text: str) -> None:
+        """Know that the broker cannot be asked: what is to be sent waits until it can."""
+        dealing = self._process.dealing
+        if dealing.state.down_since is None:
+            down = ConnectionReported(at=self._broker.now(), state=ConnectionState.DOWN, text=text)
+            dealing.tell(down)
+
+    def _hear_others(self) -> None:
+        """Obey what else a person gives: nobody but this process can."""
+        self._reins.obey(but=self._command.id)
+        self._process.tell_news()
 
     def _require_account(self) -> None:
         mode, account = self._desk.mode, self._broker.account_id
@@ -203,9 +260,12 @@ class _LonelyLever:
                     standings={},
                 )
             )
-        elif self._is_connected:
+
+    def _compare(self) -> None:
+        """See what the broker holds before it is told to flatten."""
+        if self._is_connected:
             try:
-                dealing.take_stock()
+                self._process.dealing.take_stock()
             except RetryLater as error:
                 self._say(f"the broker does not answer yet: {error}")
 
@@ -215,5 +275,6 @@ class _LonelyLever:
             for report in self._broker.told():
                 if not isinstance(report, MarketReport):
                     self._process.dealing.tell(report)
+        self._reins.obey()
         self._process.dealing.tick()
         self._reins.report()

@@ -29,13 +29,14 @@ class Reins:
         self._told_at = 0.0
         self._asked_at = float("-inf")
 
-    def obey(self) -> None:
-        """Every command that waits, oldest first."""
+    def obey(self, *, but: str | None = None) -> None:
+        """Every command that waits, oldest first; `but` is the one that is not for us to take."""
         if not self._desk.state.kill.is_killed and self._files.kill_file.exists():
             text = self._files.kill_file.read_text(errors="replace").strip()
             self._tell(OperatorVerb.KILL, by="the file KILL", reason=text or "the file is there")
         for command in self._inbox.waiting():
-            self.pull(command)
+            if command.id != but:
+                self.pull(command)
 
     def pull(self, command: LeverCommand) -> None:
         """One command through the desk; the answer says what became of it."""
@@ -88,13 +89,8 @@ class Reins:
         return self._desk.tell_news()
 
     def _is_seen_flat(self) -> bool:
-        """After a kill by the desk's own verification; after a flatten by asking the broker."""
-        state = self._desk.state
-        if state.kill.is_killed:
-            return state.kill.is_flat_verified
-        if state.is_exposed or state.trade is not None or state.down_since is not None:
-            return False
-        if monotonic() - self._asked_at < ASK_AGAIN_SECONDS:
+        """By a word of the broker that is newer than the command: an old one tells of the past."""
+        if not self._is_believed_flat() or monotonic() - self._asked_at < ASK_AGAIN_SECONDS:
             return False
         self._asked_at = monotonic()
         try:
@@ -102,7 +98,12 @@ class Reins:
         except RetryLater:
             return False
         state = self._desk.state
-        return not state.is_exposed and state.differs_since is None
+        is_verified = not state.kill.is_killed or state.kill.is_flat_verified
+        return self._is_believed_flat() and state.differs_since is None and is_verified
+
+    def _is_believed_flat(self) -> bool:
+        state = self._desk.state
+        return not state.is_exposed and state.trade is None and state.down_since is None
 
     def _not_yet(self) -> str:
         state = self._desk.state

@@ -1,33 +1,27 @@
 """A person's levers: with a session alive, without one, and with a broker that is out of reach."""
 
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from pathlib import Path
 
 import pytest
-from replay_market import RULES
-from session_stage import SessionStage, entry_minute, session, simulated
+from lever_stage import SOON, kept_broker, lonely, pull, state_of
+from session_stage import SessionStage, session, simulated
 
 from engine.broker import LiveBroker, OrderKind
-from engine.desk import Mode, OperatorVerb, fact_of
+from engine.desk import OperatorVerb, fact_of
 from engine.desk.facts import AlertRaised
 from engine.errors import NotAuthorised
 from engine.journal import Kind
 from engine.kill import KillState
 from engine.trade import ExitKind, TradeClosed
 from pipelines.brokers.unreachable import UnreachableBroker
-from pipelines.session.folding import folded
 from pipelines.session.inbox import LeverInbox, Outcome
-from pipelines.session.levers import LeverDesk, pull_lever
-from pipelines.session.plan import Ending, StopPolicy
 from pipelines.session.process import write_json
 
 FILLED = "filled: "
-SOON = entry_minute() + 20
 
 
 @pytest.fixture
@@ -49,51 +43,6 @@ def once(line: str, act: Callable[[], object]) -> Callable[[str], None]:
             acted.append(act())
 
     return hear
-
-
-def lonely(stage: SessionStage, broker: Callable[[], LiveBroker], **changes: object) -> LeverDesk:
-    return LeverDesk(
-        files=stage.files,
-        rules=RULES,
-        mode=Mode.PAPER,
-        session=session(),
-        broker=broker,
-        **changes,  # type: ignore[arg-type]
-    )
-
-
-def pull(desk: LeverDesk, verb: OperatorVerb, reason: str = "a test", **more: object):
-    said: list[str] = []
-    answer = pull_lever(desk, verb, by="ada", reason=reason, say=said.append, **more)
-    return answer, said
-
-
-def state_of(stage: SessionStage):
-    return folded(stage.files, Mode.PAPER, "MES", RULES)
-
-
-@pytest.fixture(scope="module")
-def stopped(tmp_path_factory) -> Path:
-    """The home of a session stopped with a position under its stop, the exchange kept on disk."""
-    stage = SessionStage(tmp_path_factory.mktemp("stopped"))
-    kept = stage.home / "exchange.json"
-    run = stage.made(simulated(minutes=SOON, kept=kept), stop_policy=StopPolicy.LEAVE_PROTECTED)
-    stage.on_line = once(FILLED, run.stop)
-    with_position = run.run()
-    assert with_position.ending is Ending.STOPPED
-    assert abs(with_position.state.position) == 1
-    return stage.home
-
-
-@pytest.fixture
-def holding(stopped, tmp_path) -> SessionStage:
-    """A stage on a copy of that home."""
-    shutil.copytree(stopped, tmp_path, dirs_exist_ok=True)
-    return SessionStage(tmp_path)
-
-
-def kept_broker(stage: SessionStage):
-    return simulated(minutes=SOON, kept=stage.home / "exchange.json")
 
 
 # ── Alive ───────────────────────────────────────────────────────────────────────────────────────

@@ -1,14 +1,14 @@
 """What was told of the market, on a disk that lost power in the middle of a line."""
 
-import shutil
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from lever_stage import SOON, kept_broker
 from replay_market import RULES
-from session_stage import SessionStage, entry_minute, session, simulated
+from session_stage import SessionStage, session
 from told_bars import PLAIN, SESSION
 
 from engine.broker import BarReported
@@ -16,8 +16,6 @@ from engine.desk import Mode
 from engine.kill import KillState
 from pipelines.session.bars import SessionBars
 from pipelines.session.plan import Ending, StopPolicy
-
-SOON = entry_minute() + 20
 
 
 def bar(minute: int) -> BarReported:
@@ -83,37 +81,22 @@ def test_a_line_that_is_no_bar_is_skipped_and_said_and_the_others_are_read(
     assert log.read_bytes().splitlines()[-1] == second
 
 
-@pytest.fixture(scope="module")
-def holding(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The home of a session stopped with a position under its stop, the exchange kept on disk."""
-    stage = SessionStage(tmp_path_factory.mktemp("holding"))
-    run = stage.made(_broker(stage), stop_policy=StopPolicy.LEAVE_PROTECTED)
-    stage.on_line = lambda line: run.stop() if "filled: " in line else None
-    assert abs(run.run().state.position) == 1
-    return stage.home
-
-
-def _broker(stage: SessionStage) -> object:
-    return simulated(minutes=SOON, kept=stage.home / "exchange.json")
-
-
 def test_with_a_position_open_every_start_after_a_torn_line_goes_on_and_ends_flat(
-    holding: Path, tmp_path: Path
+    holding: SessionStage,
 ) -> None:
-    shutil.copytree(holding, tmp_path, dirs_exist_ok=True)
-    stage = SessionStage(tmp_path)
+    stage = holding
     log = stage.files.bars(Mode.PAPER, "MES", session().session_date) / "told.jsonl"
     log.write_bytes(log.read_bytes()[:-37])
 
-    second = stage.made(_broker(stage), stop_policy=StopPolicy.LEAVE_PROTECTED)
+    second = stage.made(kept_broker(stage), stop_policy=StopPolicy.LEAVE_PROTECTED)
     stage.on_line = lambda line: second.stop() if " hold " in line else None
     stopped = second.run()
     stage.on_line = lambda line: None
-    third = stage.run(_broker(stage))
+    third = stage.run(kept_broker(stage))
 
     assert (stopped.ending, abs(stopped.state.position)) == (Ending.STOPPED, 1)
     assert (third.ending, third.state.position) == (Ending.CLOSED, 0)
     assert third.state.kill.state is KillState.RUNNING
     assert third.bars.height == SOON
     assert len([line for line in stage.lines if ": cut short" in line]) == 1
-    assert not _broker(stage).positions()  # type: ignore[attr-defined]
+    assert not kept_broker(stage).positions()
