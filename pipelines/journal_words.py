@@ -82,7 +82,8 @@ def _text_of(event: Event, at: datetime) -> str | None:
         case TradeClosed() as closed:
             return f"{clock} {_closed_text(closed)}"
         case KillChanged() as changed:
-            return f"{clock} the desk is {changed.after.value}, by {changed.by}: {changed.text}."
+            why = changed.text or changed.cause or "no reason given"
+            return f"{clock} the desk is {changed.after.value}, by {changed.by}: {why}."
         case OutsideResultCounted() as outside:
             return f"{clock} outside any trade {usd(outside.net_usd)} were won or lost."
         case AlertRaised() as alert:

@@ -24,14 +24,13 @@ from pipelines.commands.exits import Exit
 from pipelines.commands.screen import Screen
 from pipelines.dagster_home import dagster_folder_of, has_instance, is_up
 from pipelines.journal_store import JournalReader, journal_paths
-from pipelines.session.heartbeat import PLACE, Heartbeat
+from pipelines.session.heartbeat import PLACE, Heartbeat, RunState
 from pipelines.settings import Settings, settings_lines
 from pipelines.storage import Home
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
 REHEARSALS: Final = "rehearsals"
 DESK: Final = "desk"
-ALERTS: Final = "alerts.sqlite"
 
 _KILL_FACTS: Final = Reader(KillChanged, FlatVerified)
 
@@ -45,6 +44,10 @@ class JournalStatus:
     events: int
     last: Event | None
     problem: str | None
+
+
+ALIVE: Final = frozenset({RunState.WAITING, RunState.STARTING, RunState.RUNNING, RunState.STOPPING})
+"""States of a run whose process should be there."""
 
 
 def run_status(settings: Settings, *, lists_settings: bool, as_json: bool) -> int:
@@ -70,14 +73,13 @@ def run_status(settings: Settings, *, lists_settings: bool, as_json: bool) -> in
         "warehouse_bytes": home.warehouse.stat().st_size if home.warehouse.exists() else None,
         "journals": [_journal_answer(each) for each in _journals(home, paths)],
     }
+    if answer["contracts_problem"]:
+        screen.fail(f"no session can trade: {answer['contracts_problem']}")
     if as_json:
         screen.json(answer)
     else:
         _show(screen, answer)
-    if answer["contracts_problem"]:
-        screen.fail(str(answer["contracts_problem"]))
-        return Exit.NO
-    return Exit.DONE
+    return Exit.USAGE if answer["contracts_problem"] else Exit.DONE
 
 
 def _contracts_problem(contracts: Mapping[str, dict[str, Plain]], symbol: str) -> str | None:
@@ -145,15 +147,13 @@ def _dagster(home: Home) -> Mapping[str, Any]:
 
 
 def _desk(home: Home, paths: list[Path]) -> Mapping[str, Any]:
-    """The kill switch in the newest journal that can be read; null fields without one.
+    """The kill switch in the desk's newest journal that can be read; null fields without one.
 
-    The desk's own journals speak first, then rehearsals and replays; those of alerts and of what
-    the nights changed have no switch.
+    Only a journal of sessions speaks: a replay or a rehearsal says nothing of the desk.
     """
-    own = [path for path in paths if home.journals / DESK in path.parents]
-    aside = (home.learning, home.journals / ALERTS)
-    others = [each for each in paths if each not in own and not {each, *each.parents} & {*aside}]
-    for path in (*own, *others):
+    for path in paths:
+        if home.journals / DESK not in path.parents:
+            continue
         try:
             switch = kill_switch_of(JournalReader(path))
         except sqlite3.DatabaseError:
@@ -178,8 +178,12 @@ def _session(home: Home) -> Mapping[str, Any] | None:
 def _session_text(session: Mapping[str, Any] | None) -> str:
     if session is None:
         return "none ran yet; start one with: credence session"
-    is_lost = session["run"] in ("starting", "running", "stopping") and not session["is_alive"]
-    run = "[bold red]its process is gone[/]" if is_lost else session["run"]
+    is_under_way = session["run"] in ("starting", "running", "stopping")
+    run = session["run"] if session["is_alive"] else f"{session['run']}, no process now"
+    if is_under_way and session["is_alive"]:
+        run = f"[green]{session['run']}[/], process {session['pid']}"
+    elif is_under_way:
+        run = "[bold red]its process is gone[/]"
     decision = escape(session["decision"] or "no bar decided yet")
     return (
         f"{session['session_date']} {session['mode']}: {run}, position {session['position']}, "
@@ -256,12 +260,12 @@ def _ui_text(dagster: Mapping[str, Any]) -> str:
 
 def _desk_text(desk: Mapping[str, Any]) -> str:
     if desk["state"] is None:
-        return "no journal yet"
+        return "may trade: it has no journal of a session, and so no halt"
     if desk["since"] is None or desk["state"] == "running":
-        return f"[green]{desk['state']}[/], by {escape(desk['journal'])}"
+        return f"[green]may trade[/]: neither halted nor killed, by {escape(desk['journal'])}"
     flat = "" if desk["is_flat_verified"] else "; the broker was not seen flat since"
     since = f"since {_new_york(desk['since'].isoformat())}"
-    told = escape(f"{desk['text']}{flat} ({desk['journal']})")
+    told = escape(f"{desk['text'] or 'no reason given'}{flat} ({desk['journal']})")
     return f"[bold red]{desk['state']}[/] {since}: {told}"
 
 

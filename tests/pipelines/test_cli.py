@@ -191,7 +191,11 @@ def test_the_status_counts_what_is_stored(replayed_home: Path) -> None:
             "problem": None,
         }
     ]
-    assert (answer["desk"]["state"], answer["session"]) == ("running", None)
+    assert (answer["desk"]["state"], answer["session"]) == (None, None)
+
+
+OWN = "desk/paper/MES.sqlite"
+"""The journal of a desk that traded a paper account, among the journals."""
 
 
 def test_the_desks_own_journal_speaks_before_a_newer_rehearsal_or_alert(tmp_path: Path) -> None:
@@ -246,6 +250,8 @@ def test_the_status_shows_the_same_to_a_person(replayed_home: Path) -> None:
 
     assert "2025-01-10 16:05:00 ET" in ended.out
     assert "not running; start it with: credence up" in ended.out
+    assert "may trade: it has no journal of a session, and so no halt" in ended.out
+    assert "none ran yet; start one with: credence session" in ended.out
     assert ended.err == ""
 
 
@@ -271,11 +277,30 @@ def test_a_damaged_journal_does_not_hide_the_others(replayed_home: Path, tmp_pat
         "journals/garbage.sqlite": "file is not a database",
         "journals/replay-MES.sqlite": None,
     }
-    assert ended.json["desk"]["journal"] == "journals/replay-MES.sqlite"
+
+
+def test_a_kill_in_a_replay_or_a_rehearsal_is_none_of_the_desk(tmp_path: Path) -> None:
+    day = NOON.date()
+    _write_kill(tmp_path / "journals" / "replay-MES.sqlite", day)
+    _write_kill(tmp_path / "journals" / "rehearsals" / "MES" / f"{day}.sqlite", day)
+
+    ended = credence(tmp_path, "status", "--json")
+
+    assert set(ended.json["desk"].values()) == {None}
+
+
+def test_a_kill_without_a_reason_says_so(tmp_path: Path) -> None:
+    _write_kill(tmp_path / "journals" / OWN, NOON.date(), text="")
+
+    ended = credence(tmp_path, "journal", str(NOON.date()))
+    status = credence(tmp_path, "status")
+
+    assert "the desk is killed, by desk: data_quality." in ended.out
+    assert "no reason given; the broker was not seen flat" in status.out
 
 
 def test_the_status_of_a_killed_desk_is_that_of_its_own_fold(tmp_path: Path) -> None:
-    path = tmp_path / "journals" / "replay-MES.sqlite"
+    path = tmp_path / "journals" / OWN
     _write_kill(path, NOON.date())
 
     ended = credence(tmp_path, "status", "--json")
@@ -289,7 +314,7 @@ def test_the_status_of_a_killed_desk_is_that_of_its_own_fold(tmp_path: Path) -> 
         "text": "DVS 0.10 is below 0.3",
         "since": "2025-01-02T17:00:00+00:00",
         "is_flat_verified": False,
-        "journal": "journals/replay-MES.sqlite",
+        "journal": f"journals/{OWN}",
     }
 
 
@@ -366,6 +391,13 @@ def test_a_reader_that_goes_away_is_no_crash(replayed_home: Path) -> None:
     assert "Exception" not in done.stderr
 
 
+STATUS_ON_ONE_STREAM = (
+    "import os, sys; from contextlib import redirect_stderr; from pipelines.cli import run\n"
+    "with redirect_stderr(sys.stdout):"
+    " run(['status'], {**os.environ, 'CREDENCE_SYMBOL': 'ESX'})"
+)
+
+
 def _python(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *arguments],
@@ -376,23 +408,28 @@ def _python(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def _write_kill(path: Path, day: date, *more: FlatVerified) -> None:
+def _write_kill(
+    path: Path, day: date, *more: FlatVerified, text: str = "DVS 0.10 is below 0.3"
+) -> None:
     killed = change(
         KillSwitch(),
         KillEvent.TRIGGERED,
         at=NOON,
         cause=KillCause.DATA_QUALITY,
-        text="DVS 0.10 is below 0.3",
+        text=text,
     )
     with JournalWriter(path) as journal:
         journal.append(map(entry_of, (killed, *more)), Stamp(day, contracts_hash(), "test"))
 
 
-def test_the_status_says_no_when_the_contracts_would_be_refused(tmp_path: Path) -> None:
+def test_the_status_says_first_that_the_contracts_would_be_refused(tmp_path: Path) -> None:
+    together = _python(tmp_path, "-c", STATUS_ON_ONE_STREAM)
     ran = credence(tmp_path, "status", symbol="ESX")
 
-    assert ran.code == 1
+    assert ran.code == Exit.USAGE
+    assert "no session can trade" in ran.err
     assert "expected a block 'ESX'" in ran.err
+    assert together.stdout.startswith("error: no session can trade")
 
 
 def test_a_desk_on_refused_contracts_does_not_come_up(tmp_path: Path) -> None:

@@ -224,5 +224,5 @@ def test_the_commands_take_the_journal_of_nights_for_what_it_is(
     assert story["other_journals"] == []
     of_nights = [each for each in verified["findings"] if "learning" in each["subject"]]
     assert [(each["check"], each["passed"]) for each in of_nights] == [("chain", True)]
-    assert status["desk"]["journal"].endswith("replay-MES.sqlite")
+    assert status["desk"]["journal"] is None
     assert "journals/learning/MES.sqlite" in [each["name"] for each in status["journals"]]
