@@ -17,6 +17,7 @@ from engine.own_view import OwnView, Refusals
 from engine.risk import worst_case_usd
 from engine.rules import Rules
 from engine.wording import (
+    ALL_OF,
     AND,
     clock,
     counterfactual,
@@ -114,7 +115,7 @@ def _refusals(market_step: int, own: OwnView, *, is_cooling: bool) -> Refusals:
         reason,
         LAYER[reason],
         skip_tail(reason, own.words[steps[0]][0]) if steps[0] in own.noes else None,
-        f"no single change: {before}{AND if before else ''}",
+        f"{ALL_OF}{before}{AND if before else ''}",
         f"{AND if after else ''}{after}",
         counterfactual(needs),
     )

@@ -18,7 +18,7 @@ from engine.needs import clock_of, need_passes, two_decimals
 from engine.plans import in_turn
 from engine.rules import Rules
 from engine.units import Side
-from engine.wording import PHRASES, side_name
+from engine.wording import ALL_OF, AND, PHRASES, side_name
 
 TEXT_COLUMNS: Final = ("bar_json", "evidence_json", "sentence", "counterfactual")
 
@@ -202,8 +202,8 @@ def _place() -> pl.Expr:
 def _counterfactual() -> pl.Expr:
     needs = pl.col("_needs")
     prefix = (
-        pl.when(needs.str.contains("; ", literal=True))
-        .then(pl.lit("no single change: "))
+        pl.when(needs.str.contains(AND, literal=True))
+        .then(pl.lit(ALL_OF))
         .otherwise(pl.lit("needs "))
     )
     return pl.when(needs == "").then(pl.lit("")).otherwise(pl.concat_str(prefix, needs))

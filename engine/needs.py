@@ -225,9 +225,10 @@ def _bar_needs(rules: Rules) -> list[pl.Expr]:
     step, dvs_min = pl.col("market_step"), rules.constitution.dvs_entry_min
     late = max(rules.session.no_entry_minutes_before_end, rules.session.flatten_minutes_before_end)
     dvs = pl.format(f"DVS {dvs_min:.2f}, was {{}}", pl.col("_dvs"))
+    is_late = pl.col("minutes_to_close") <= late
     plain = (
-        (step == step_of(Reason.SESSION_NOT_TRADABLE), "a tradable session"),
-        (pl.col("minutes_to_close") <= late, f"more than {late} minutes to the close"),
+        (~is_late & (step == step_of(Reason.SESSION_NOT_TRADABLE)), "a tradable session"),
+        (is_late, f"more than {late} minutes to the close"),
     )
     ending = {
         Reason.SESSION_WINDOW_BLOCK: "the no-trade window",

@@ -54,6 +54,9 @@ PHRASES: Final[Mapping[Reason, str]] = {
 
 
 AND: Final = "; "
+ALL_OF: Final = "it would have taken all of: "
+"""Before the needs of a counterfactual that is more than one change."""
+
 _SIDES: Final = {int(side): side.name.lower() for side in Side}
 
 
@@ -99,7 +102,7 @@ def counterfactual(needs: Sequence[str]) -> str:
     joined = AND.join(needs)
     if not joined:
         return ""
-    return f"no single change: {joined}" if AND in joined else f"needs {joined}"
+    return f"{ALL_OF}{joined}" if AND in joined else f"needs {joined}"
 
 
 def lacking(what: str, needed: float, had: float | None) -> str:
@@ -112,7 +115,7 @@ def lacking(what: str, needed: float, had: float | None) -> str:
 
 def needs_of(text: str) -> str:
     """The needs inside a counterfactual, to be joined to others."""
-    return text.removeprefix("no single change: ").removeprefix("needs ")
+    return text.removeprefix(ALL_OF).removeprefix("needs ")
 
 
 def skip_sentence(minute: int, reason: Reason, detail: str) -> str:

@@ -76,13 +76,13 @@ def test_when_several_gates_fail_the_counterfactual_says_that_no_single_change_w
     decision = decide(row(), waiting, RULES)
 
     assert decision.counterfactual == (
-        "no single change: the cooldown to end at 11:12 ET; EQS 0.75, was 0.70; "
+        "it would have taken all of: the cooldown to end at 11:12 ET; EQS 0.75, was 0.70; "
         "F2 long 0.65, was 0.61"
     )
 
 
 def test_a_market_that_lacks_two_things_is_not_told_as_one_by_an_unquiet_desk() -> None:
-    two = row(counterfactual="no single change: F1 long 0.65, was 0.61; a K1 long setup")
+    two = row(counterfactual="it would have taken all of: F1 long 0.65, was 0.61; a K1 long setup")
 
     decision = decide(two, own(eqs=0.90), RULES)
 

@@ -29,7 +29,11 @@ MARKETS_NOES = [
     Reason.BELIEF_TOO_LOW,
     Reason.NO_CANDIDATE,
 ]
-WORDS = ["", "needs F1 long 0.65, was 0.61", "no single change: the window to end; F6 0.20"]
+WORDS = [
+    "",
+    "needs F1 long 0.65, was 0.61",
+    "it would have taken all of: the window to end; F6 0.20",
+]
 
 
 def quiet(bar: MarketRow) -> QuietBar:

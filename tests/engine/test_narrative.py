@@ -209,7 +209,7 @@ def test_a_doubtful_bar_names_its_data_events() -> None:
     assert bar["sentence"] == (
         "09:31 ET skip: data not clean enough. DVS 0.50 of 0.80: missing_gap,late_bar."
     )
-    assert bar["counterfactual"].startswith("no single change: DVS 0.80, was 0.50; ")
+    assert bar["counterfactual"].startswith("it would have taken all of: DVS 0.80, was 0.50; ")
 
 
 # ── Counterfactuals are true ────────────────────────────────────────────────────────────────────
@@ -243,10 +243,18 @@ def test_a_single_change_that_is_named_would_have_been_an_entry() -> None:
 
 
 def test_where_no_single_change_is_named_the_belief_alone_would_not_have_been_an_entry() -> None:
-    answers = may_enter_if(r"^no single change: (F\d) (long|short) (0\.\d\d), was")
+    answers = may_enter_if(r"^it would have taken all of: (F\d) (long|short) (0\.\d\d), was")
 
     assert len(answers) > 20
     assert not any(answers)
+
+
+def test_a_bar_at_the_close_asks_for_its_time_once() -> None:
+    at_the_close = told().filter(pl.col("minutes_to_close") == 0)["counterfactual"]
+
+    assert at_the_close.len() > 20
+    assert at_the_close.str.contains("more than 5 minutes to the close").all()
+    assert not at_the_close.str.contains("a tradable session").any()
 
 
 def test_a_bar_that_may_enter_needs_nothing() -> None:
@@ -303,9 +311,9 @@ def test_a_need_never_reads_as_already_met() -> None:
 def test_needs_survive_the_way_into_a_counterfactual_and_out_of_it() -> None:
     assert counterfactual([]) == ""
     assert counterfactual(["a"]) == "needs a"
-    assert counterfactual(["a", "b"]) == "no single change: a; b"
+    assert counterfactual(["a", "b"]) == "it would have taken all of: a; b"
     assert needs_of("needs a") == "a"
-    assert counterfactual([needs_of("no single change: a; b")]) == "no single change: a; b"
+    assert counterfactual([needs_of(counterfactual(["a", "b"]))]) == counterfactual(["a", "b"])
 
 
 def test_a_bar_of_an_open_trade_tells_its_result_in_ticks_and_r() -> None:
