@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import IntEnum
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -74,10 +76,11 @@ def _books(told: SessionMaterial) -> Iterator[Finding]:
     if not told.is_night_done:
         yield Finding(
             Gravity.STOP,
-            "The night has not learned from this session: run the job nightly for it. Until then "
-            "this page lacks trades, causes and trust.",
+            "The night has not learned from this session: run credence learn, or the job nightly "
+            "in the UI. Until then its trades are read from the journal, and this page lacks their "
+            "causes and what they do to trust.",
         )
-    elif not told.ledger.is_equal:
+    if not told.ledger.is_equal:
         yield Finding(Gravity.STOP, f"Ledger and broker differ: {told.ledger.text}.")
     elif told.ledger.unreported_fees:
         yield Finding(
@@ -95,30 +98,50 @@ def _switch(told: SessionMaterial) -> Iterator[Finding]:
                 is_up = fact.after is KillState.RUNNING
                 yield Finding(
                     Gravity.KNOW if is_up else Gravity.LOOK,
-                    f"{clock_at(fact.at, told.rules)} the desk was {fact.after.value} by "
+                    f"{_when(fact.at, told)} the desk was {fact.after.value} by "
                     f"{fact.by}: {fact.text or 'no reason given'}.",
                 )
             case LoopFailed() | CommandFailed():
-                yield Finding(Gravity.STOP, f"{clock_at(fact.at, told.rules)} error: {fact.text}.")
+                yield Finding(Gravity.STOP, f"{_when(fact.at, told)} error: {fact.text}.")
             case OperatorCommanded():
                 why = f": {fact.reason}" if fact.reason else ""
                 yield Finding(
                     Gravity.KNOW,
-                    f"{clock_at(fact.at, told.rules)} {fact.by} asked for {fact.verb.value}{why}.",
+                    f"{_when(fact.at, told)} {fact.by} asked for {fact.verb.value}{why}.",
                 )
             case OperatorRefused():
-                yield Finding(
-                    Gravity.KNOW, f"{clock_at(fact.at, told.rules)} refused: {fact.text}."
-                )
-    alerts = Counter(fact.text for fact in told.facts if isinstance(fact, AlertRaised))
-    for text, count in alerts.items():
-        yield Finding(Gravity.LOOK, f"Alert, {times(count, 'time')}: {text}.")
-    if told.desk_state is not KillState.RUNNING:
-        yield Finding(
-            Gravity.STOP,
-            f"The desk ended {told.desk_state.value}. See credence status; when the cause is "
-            "settled: credence resume --reason TEXT.",
-        )
+                yield Finding(Gravity.KNOW, f"{_when(fact.at, told)} refused: {fact.text}.")
+    alerts = Counter(
+        (fact.text, "" if fact.at <= told.ended_at else f", last {_when(fact.at, told)}")
+        for fact in told.facts
+        if isinstance(fact, AlertRaised)
+    )
+    for (text, when), count in alerts.items():
+        yield Finding(Gravity.LOOK, f"Alert, {times(count, 'time')}{when}: {text}.")
+    yield from _left(told)
+
+
+def _left(told: SessionMaterial) -> Iterator[Finding]:
+    """How the session left the switch, or somebody after it, and the way out."""
+    state = told.desk_state_now
+    if state is KillState.RUNNING:
+        return
+    how = f"ended {state.value}"
+    if told.desk_state is not state:
+        how = f"was {state.value} after the session and left so"
+    yield Finding(
+        Gravity.STOP,
+        f"The desk {how}. See credence status; when the cause is settled: "
+        "credence resume --reason TEXT.",
+    )
+
+
+def _when(at: datetime, told: SessionMaterial) -> str:
+    """The time of day, and where it is not of the session's day or not of the session, that too."""
+    local = at.astimezone(ZoneInfo(told.rules.session.timezone)).date()
+    clock = clock_at(at, told.rules)
+    dated = clock if local == told.day else f"{local} {clock}"
+    return dated if at <= told.ended_at else f"{dated} (after the session)"
 
 
 def _broker(told: SessionMaterial) -> Iterator[Finding]:
@@ -145,7 +168,7 @@ def _broker(told: SessionMaterial) -> Iterator[Finding]:
                 is_repaired = all(finding.is_repairable for finding in fact.findings)
                 yield Finding(
                     Gravity.LOOK if is_repaired else Gravity.STOP,
-                    f"{clock_at(fact.at, told.rules)} reconciliation {fact.cause} found: {texts}.",
+                    f"{_when(fact.at, told)} reconciliation {fact.cause} found: {texts}.",
                 )
     troubles = Counter(fact.trouble for fact in told.facts if isinstance(fact, TroubleNoted))
     for trouble, count in sorted(troubles.items()):
@@ -237,7 +260,13 @@ def _trades(told: SessionMaterial) -> Iterator[Finding]:
 
 
 def _learning(told: SessionMaterial) -> Iterator[Finding]:
-    """Trust that changed, and templates that stay closed."""
+    """Trust that changed, templates that stay closed, and whether the session heeded any of it."""
+    if told.mode == "replay" and not told.is_taught:
+        yield Finding(
+            Gravity.KNOW,
+            "It was replayed without what any night taught: a template that a night put in "
+            "quarantine trades in it all the same. credence replay --learn plays under them.",
+        )
     own = told.rows["learning_state"].filter(pl.col("trust").is_not_null())
     for row in own.sort("template").iter_rows(named=True):
         if row["change"]:

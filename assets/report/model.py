@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -10,16 +10,19 @@ from typing import Any, Final
 import orjson
 import polars as pl
 
+from assets.journal_rows import decision_rows
 from assets.kept_searches import KeptSearch, search_before
 from assets.ports import MarketStore, SessionJournals, Warehouse
 from assets.prior_sessions import contexts_from
 from assets.rows import outcome_rows
 from engine.calendar import Session
-from engine.desk import Fact, SessionOpened, fact_of
+from engine.desk import Fact, SessionClosed, SessionOpened, fact_of
 from engine.journal import Broken, Event, Kind, Verified
 from engine.kill import KillChanged, KillState
 from engine.ladder import Reason
+from engine.learning.fills import execution_rows
 from engine.learning.ledger_check import LedgerDifference, ledger_difference
+from engine.learning.round_trips import round_trips
 from engine.learning.vetoes import vetoes
 from engine.market import market_frame
 from engine.rules import Rules
@@ -29,6 +32,9 @@ DESK_ROWS: Final = (
     *("learning_state", "calibration"),
 )
 """The desk tables that a page reads."""
+
+AFTERWARDS: Final = timedelta(minutes=15)
+"""How long after the close what happens still belongs to a session whose end nobody journalled."""
 
 _UNTOLD: Final = frozenset({Kind.BAR, Kind.DECISION, Kind.CLOCK, Kind.INTENT, Kind.TRADE})
 
@@ -71,10 +77,7 @@ class SessionMaterial:
     @property
     def sound_events(self) -> Sequence[Event]:
         """The events up to where the chain breaks, if it does: what follows may not be readable."""
-        chain = self.chain
-        if not isinstance(chain, Broken):
-            return self.events
-        return [event for event in self.events if event.seq < chain.seq]
+        return _sound(self.events, self.chain)
 
     @cached_property
     def facts(self) -> Sequence[Fact]:
@@ -103,10 +106,37 @@ class SessionMaterial:
         opened = [fact for fact in self.facts if isinstance(fact, SessionOpened)]
         return opened[-1].mode.value if opened else "unknown"
 
+    @property
+    def is_taught(self) -> bool:
+        """Whether it was opened under what a night before it left; true where nobody says."""
+        opened = [fact for fact in self.facts if isinstance(fact, SessionOpened)]
+        return not opened or bool(opened[-1].standings)
+
+    @cached_property
+    def ended_at(self) -> datetime:
+        """When the session was over: what its journal tells of later is not of its story."""
+        runs = [fact for fact in self.facts if isinstance(fact, SessionOpened | SessionClosed)]
+        if runs and isinstance(runs[-1], SessionClosed):
+            return runs[-1].at
+        return self.session.closes_at + AFTERWARDS
+
     @cached_property
     def desk_state(self) -> KillState:
-        """The kill switch at the end; a lock of an earlier session shows in what it refused."""
-        changes = [fact for fact in self.facts if isinstance(fact, KillChanged)]
+        """The kill switch at the end of the session; a lock of an earlier one shows in what it
+        refused.
+        """
+        return self._switch_after([each for each in self._switched if each.at <= self.ended_at])
+
+    @cached_property
+    def desk_state_now(self) -> KillState:
+        """The kill switch as it was left, by somebody after the session perhaps."""
+        return self._switch_after(self._switched)
+
+    @property
+    def _switched(self) -> Sequence[KillChanged]:
+        return [fact for fact in self.facts if isinstance(fact, KillChanged)]
+
+    def _switch_after(self, changes: Sequence[KillChanged]) -> KillState:
         if changes:
             return changes[-1].after
         lock = (self.own_gates.get("lock") or [None])[0]
@@ -128,7 +158,8 @@ def materials(
 ) -> Iterator[SessionMaterial]:
     """One after the other, ascending; the market is computed once for all of them.
 
-    What a night has not written yet is empty; `searches` is the folder of the weekly ones. Raises
+    Of a session whose night has not been done, decisions, executions and trades are read from its
+    journal; what only a night knows is empty. `searches` is the folder of the weekly ones. Raises
     `JournalError` for a session without a journal.
     """
     symbol, first, last = (
@@ -143,14 +174,41 @@ def materials(
     refused = vetoes(frame, followed, stored["decisions"], rules)
     for session in sessions:
         own = pl.col("session_date") == session.session_date
+        events, chain = journals.events(session.session_date), journals.verify(session.session_date)
+        rows = {name: kept.filter(own) for name, kept in stored.items()}
+        own_refused = refused.filter(own)
+        if rows["learning_state"].is_empty():
+            rows |= _journalled(_sound(events, chain), session, bars.filter(own), rules)
+            own_frame, own_followed = (each.filter(own) for each in (frame, followed))
+            own_refused = vetoes(own_frame, own_followed, rows["decisions"], rules)
         yield SessionMaterial(
             session=session,
             rules=rules,
             frame=frame.filter(own),
             rejected=rejected.filter(own),
-            rows={name: rows.filter(own) for name, rows in stored.items()},
-            refused=refused.filter(own),
-            events=journals.events(session.session_date),
-            chain=journals.verify(session.session_date),
+            rows=rows,
+            refused=own_refused,
+            events=events,
+            chain=chain,
             search=search_before(searches, session.session_date),
         )
+
+
+def _journalled(
+    events: Sequence[Event], session: Session, bars: pl.DataFrame, rules: Rules
+) -> Mapping[str, pl.DataFrame]:
+    """What the night will store of a session's journal."""
+    decided = decision_rows(
+        [event for event in events if event.kind == Kind.DECISION], session, rules
+    )
+    filled = execution_rows(
+        event for event in events if event.kind in {Kind.EXECUTION, Kind.COMMISSION}
+    )
+    traded = round_trips(filled, decided, events, bars, rules)
+    return {"decisions": decided, "executions": filled, "trades": traded}
+
+
+def _sound(events: Sequence[Event], chain: Verified | Broken) -> Sequence[Event]:
+    if not isinstance(chain, Broken):
+        return events
+    return [event for event in events if event.seq < chain.seq]

@@ -34,6 +34,8 @@ def session_page(told: SessionMaterial) -> str:
         told=told,
         row=row,
         findings=look_at(told),
+        money_left=sections.money_left(told),
+        desk_words=sections.DESK_WORDS[told.desk_state],
         picture=session_picture(told),
         trades=sections.trade_rows(told),
         reasons=sections.reason_rows(told),

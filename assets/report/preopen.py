@@ -59,6 +59,18 @@ class PreopenMaterial:
         return counted.new_session(self.session.session_date)
 
     @property
+    def loss_streak(self) -> int:
+        """Losses in a row at the end of the last session.
+
+        The trades known begin with this week or month: where all of them lost, what the last
+        decision counted may reach further back.
+        """
+        counted = self.risk.loss_streak
+        if counted < self.traded.height:
+            return counted
+        return max(counted, int((self.own.get("loss_streak") or [0])[0]))
+
+    @property
     def lock(self) -> str | None:
         """Reason of the lock that the last decision met; null if it met none or there is none."""
         lock: str | None = (self.own.get("lock") or [None])[0]

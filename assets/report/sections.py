@@ -1,6 +1,8 @@
 """What each section of a session's page shows: rows with their words, ready to be set."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
 from typing import Any, Final
 
 import polars as pl
@@ -13,7 +15,7 @@ from engine.kill import KillState
 from engine.ladder import LAYER_NAMES, Reason
 from engine.learning.reliability import Trust
 from engine.rules import Rules
-from engine.wording import PHRASES, clock_at, idea, side_name
+from engine.wording import PHRASES, clock_at, idea, side_name, usd
 
 Row = Mapping[str, Any]
 
@@ -123,9 +125,9 @@ def change_rows(told: SessionMaterial) -> list[str]:
 def no_longer_allowed(told: SessionMaterial) -> list[str]:
     """What the desk may not do in the next session, or only for less."""
     found = []
-    if told.desk_state is not KillState.RUNNING:
+    if told.desk_state_now is not KillState.RUNNING:
         found.append(
-            f"Enter at all: the desk is {told.desk_state.value} until a person resumes it."
+            f"Enter at all: the desk is {told.desk_state_now.value} until a person resumes it."
         )
     for row in template_rows(told):
         if row["is_quarantined"]:
@@ -143,19 +145,63 @@ def no_longer_allowed(told: SessionMaterial) -> list[str]:
 
 def _budgets(told: SessionMaterial) -> list[str]:
     """Loss limits that the next session starts with less of."""
-    following = next_session(told.day, told.rules.session).session_date
+    return [
+        f"Lose more than {usd(left)} this {span}: {usd(limit - left)} of {usd(limit)} is gone."
+        for span, left, limit in _left_to_lose(told)
+        if left < limit
+    ]
+
+
+def _left_to_lose(told: SessionMaterial) -> list[tuple[str, Decimal, Decimal]]:
+    """Of the week and the month of the next session: what may still be lost, and the limit.
+
+    Empty for a session without a decision: nothing then says what is gone.
+    """
+    following, law = _next_date(told), told.rules.constitution
     found = []
-    for span, is_same in (
-        ("week", following.isocalendar()[:2] == told.day.isocalendar()[:2]),
-        ("month", following.replace(day=1) == told.day.replace(day=1)),
+    for span, limit, is_same in (
+        (
+            "week",
+            law.loss_usd_per_week_max,
+            following.isocalendar()[:2] == told.day.isocalendar()[:2],
+        ),
+        (
+            "month",
+            law.loss_usd_per_month_max,
+            following.replace(day=1) == told.day.replace(day=1),
+        ),
     ):
-        net, limit = told.own_gates.get(f"net_usd_this_{span}", (None, None))
-        if is_same and net is not None and net < 0:
-            found.append(
-                f"Lose more than ${max(net - limit, 0):,.2f} this {span}: ${-net:,.2f} of "
-                f"${-limit:,.2f} is gone."
-            )
+        net = (told.own_gates.get(f"net_usd_this_{span}") or [None])[0]
+        if net is not None:
+            lost = max(-Decimal(str(net)), Decimal(0)) if is_same else Decimal(0)
+            found.append((span, max(limit - lost, Decimal(0)), limit))
     return found
+
+
+def money_left(told: SessionMaterial) -> str:
+    """What the next session may lose; empty where nothing says what is gone."""
+    spans = _left_to_lose(told)
+    if not spans:
+        return ""
+    day = told.rules.constitution.loss_usd_per_day_max
+    least = min(day, *(left for _, left, _ in spans))
+    rest = ", ".join(f"of the {span} {usd(left)} of {usd(limit)}" for span, left, limit in spans)
+    return (
+        f"The next session, {_next_date(told)}, may lose {usd(least)}: a day may lose {usd(day)}, "
+        f"and there is left {rest}."
+    )
+
+
+def _next_date(told: SessionMaterial) -> date:
+    return next_session(told.day, told.rules.session).session_date
+
+
+DESK_WORDS: Final[Mapping[KillState, str]] = {
+    KillState.RUNNING: "free to trade",
+    KillState.HALTED: "halted: no entries",
+    KillState.KILLED: "killed: flat and locked",
+}
+"""What the kill switch let the desk do when the session was over."""
 
 
 def calibration_rows(told: SessionMaterial) -> list[Row]:
@@ -195,8 +241,8 @@ def check_rows(told: SessionMaterial) -> Sequence[Row]:
         },
         {
             "name": "ledger equals broker",
-            "holds": told.is_night_done and told.ledger.is_equal,
-            "evidence": told.ledger.text if told.is_night_done else "the night has not been done",
+            "holds": told.ledger.is_equal,
+            "evidence": told.ledger.text,
         },
         {
             "name": "results add up",

@@ -77,13 +77,17 @@ def _limits(of: PreopenMaterial) -> Iterator[Finding]:
                 Gravity.LOOK if left < law.loss_usd_per_day_max else Gravity.KNOW,
                 f"It may lose {usd(left)} of {usd(limit)} more this {span}.",
             )
-    streak = int((of.own.get("loss_streak") or [0])[0])
+    streak = of.loss_streak
     if streak:
         is_last = streak + 1 >= law.consecutive_losses_max
+        ends = (
+            f": the next loss ends its day, being one of at least {law.consecutive_losses_max} in "
+            "a row. Losses of earlier sessions count, but they bar nothing until a loss of today "
+            "joins them"
+        )
         yield Finding(
             Gravity.LOOK if is_last else Gravity.KNOW,
-            f"It starts with {times(streak, 'loss', 'losses')} in a row"
-            f"{': the next loss ends its day' if is_last else ''}.",
+            f"It starts with {times(streak, 'loss', 'losses')} in a row{ends if is_last else ''}.",
         )
 
 

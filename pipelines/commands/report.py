@@ -50,6 +50,7 @@ def _session(wiring: Wiring, session_date: date) -> Told:
     from assets.report.pages import write_session_page
 
     session = session_on(session_date, wiring.rules.session)
+    _refuse_untold(wiring, session_date)
     (material,) = materials(
         wiring.market,
         wiring.warehouse,
@@ -60,6 +61,22 @@ def _session(wiring: Wiring, session_date: date) -> Told:
     )
     row, page = write_session_page(material, wiring.reports)
     return page, row, look_at(material)
+
+
+def _refuse_untold(wiring: Wiring, session_date: date) -> None:
+    """Raises `InputRefused` for a session without a journal, saying how to make one."""
+    from pipelines.journal_reading import session_story
+    from pipelines.journal_store import JournalReader
+
+    path = wiring.session_journals.path(session_date)
+    if path.is_file() and session_date in JournalReader(path).sessions():
+        return
+    story = session_story(wiring, session_date)
+    raise InputRefused(
+        f"report: expected session {session_date} in the journal of the desk, of its rehearsal or "
+        f"of the last replay, found it in {story.journal} alone; replay it: "
+        f"credence replay --from {session_date} --to {session_date}"
+    )
 
 
 def _preopen(wiring: Wiring, session_date: date) -> Told:

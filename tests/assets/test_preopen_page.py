@@ -105,7 +105,18 @@ TODAY: Mapping[str, tuple[Change, Gravity, str]] = {
     "a loss at the end": (
         lambda of: replace(of, own=own(loss_streak=1)),
         Gravity.LOOK,
-        "It starts with 1 loss in a row: the next loss ends its day.",
+        (
+            "It starts with 1 loss in a row: the next loss ends its day, being one of at least 2 "
+            "in a row. Losses of earlier sessions count, but they bar nothing until a loss of "
+            "today joins them."
+        ),
+    ),
+    "losses that only the trades still tell": (
+        lambda of: replace(
+            of, own=own(loss_streak=0), traded=traded((date(2024, 7, 8), "9"), (REVIEWED, "-9"))
+        ),
+        Gravity.LOOK,
+        "It starts with 1 loss in a row: the next loss ends its day",
     ),
     "a template in quarantine": (
         lambda of: replace(of, state=learned(of, -1.0, -1.0)),

@@ -18,9 +18,9 @@ from lineage import LAST_DAY, Lineage, evaluations, materialized, tamper
 from assets.kept_searches import search_before
 from assets.report.headline import headline, report_row
 from assets.report.look_at import Gravity, look_at
-from assets.report.model import SessionMaterial, materials
+from assets.report.model import AFTERWARDS, SessionMaterial, materials
 from assets.report.page import session_page
-from assets.report.sections import no_longer_allowed, trade_rows, veto_rows
+from assets.report.sections import money_left, no_longer_allowed, trade_rows, veto_rows
 from contracts.calendar import session_on
 from contracts.schemas import columns_of
 from engine.broker import FeedReported, FeedState
@@ -241,6 +241,33 @@ def kill(after: KillState, event: KillEvent) -> KillChanged:
     )
 
 
+def test_a_lever_pulled_weeks_later_is_no_part_of_the_session(material: SessionMaterial) -> None:
+    later = datetime(2024, 11, 22, 16, 30, tzinfo=UTC)
+    halted = replace(
+        kill(KillState.HALTED, KillEvent.PERSON_HALTED), at=later, by="root", text="lunch"
+    )
+    of = with_facts(material, halted)
+
+    found = {each.text: each.gravity for each in look_at(of)}
+
+    assert found["2024-11-22 11:30 ET (after the session) the desk was halted by root: lunch."]
+    assert (of.desk_state, of.desk_state_now) == (KillState.RUNNING, KillState.HALTED)
+    (left,) = (text for text, gravity in found.items() if gravity is Gravity.STOP)
+    assert left.startswith("The desk was halted after the session and left so.")
+    assert report_row(of)["desk_state"] == "running"
+    assert 'desk at the end <b class="good">free to trade</b>' in session_page(of)
+
+
+def test_what_happens_after_the_close_is_told_apart(material: SessionMaterial) -> None:
+    closes_at = material.session.closes_at
+    assert material.ended_at <= closes_at + AFTERWARDS
+    alert = AlertRaised(at=closes_at + 2 * AFTERWARDS, text="disk is full")
+
+    found = [each.text for each in look_at(with_facts(material, alert))]
+
+    assert "Alert, 1 time, last 16:30 ET (after the session): disk is full." in found
+
+
 def rejected(of: SessionMaterial, count: int) -> pl.DataFrame:
     columns = columns_of("rejected_bars")
     row = {
@@ -404,6 +431,20 @@ def test_a_week_that_lost_starts_tomorrow_with_less(material: SessionMaterial) -
     said = no_longer_allowed(with_rows(material, decisions=decided))
 
     assert said[-1] == "Lose more than $15.00 this week: $60.00 of $75.00 is gone."
+
+
+def test_the_money_left_for_the_next_session_is_said(material: SessionMaterial) -> None:
+    gates = '{"own":{"net_usd_this_week":[-60.0,-75.0],"net_usd_this_month":[10.0,-150.0]}}'
+    decided = material.rows["decisions"].with_columns(gates_json=pl.lit(gates))
+
+    of = with_rows(material, decisions=decided)
+
+    assert money_left(of) == (
+        "The next session, 2024-07-11, may lose $15.00: a day may lose $30.00, and there is left "
+        "of the week $15.00 of $75.00, of the month $150.00 of $150.00."
+    )
+    assert money_left(of) in session_page(of)
+    assert money_left(with_rows(of, decisions=decided.clear())) == ""
 
 
 def test_text_from_outside_is_never_markup(material: SessionMaterial) -> None:

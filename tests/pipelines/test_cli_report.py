@@ -1,6 +1,5 @@
 """`credence report`: the page, its gist, and an exit code that a script can act on."""
 
-from datetime import date
 from pathlib import Path
 
 import pytest
@@ -19,10 +18,29 @@ def test_a_session_without_its_night_has_a_page_that_says_so(home: Path) -> None
 
     assert ended.code == 1
     assert "Tuesday 2025-01-07" in ended.out
-    assert "The night has not learned from this session: run the job nightly" in ended.out
+    assert (
+        "The night has not learned from this session: run credence learn, or the job" in ended.out
+    )
+    assert "No bar was decided on." not in ended.out
     page = home / "reports" / "sessions" / "MES" / f"{DAY}.html"
     assert f"the page is {page}" in ended.err
     assert "The night has not learned from this session" in page.read_text()
+
+
+def test_a_page_before_the_night_tells_the_trades_of_the_journal(
+    home: Path, learned_home: Path, tmp_path: Path
+) -> None:
+    known = copied(learned_home, tmp_path / "home")
+    assert credence(known, "replay").code == 0  # As `home` was: without what nights taught.
+    assert credence(known, "learn").code == 0
+    names = ("trades", "wins", "net_usd", "bars", "entries", "setups_refused", "is_ledger_equal")
+
+    before, after = (credence(each, "report", DAY, "--json").json for each in (home, known))
+
+    assert before["trades"] > 0
+    assert before["bars"] == 390
+    assert [before[name] for name in names] == [after[name] for name in names]
+    assert before["headline"].split(".")[0] in after["headline"].replace(" (", ". (")
 
 
 def test_the_same_session_gives_the_same_page(home: Path) -> None:
@@ -63,5 +81,8 @@ def test_a_session_that_nobody_played_is_refused(ingested_home: Path, tmp_path: 
 
     ended = credence(home, "report", DAY)
 
-    assert ended.code != 0
-    assert date.fromisoformat(DAY).isoformat() in ended.err
+    assert ended.code == 2
+    assert (
+        f"expected a journal with session {DAY}, found none in {home / 'journals'}; "
+        f"make one: credence replay --from {DAY} --to {DAY}"
+    ) in ended.err
