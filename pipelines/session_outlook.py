@@ -10,6 +10,7 @@ import dagster as dg
 from contracts.calendar import closure_reason, is_session, session_on
 from engine.calendar import Session, SessionRules
 from engine.desk import Mode
+from engine.errors import BrokerTimeout, BrokerUnreachable, ClientIdInUse
 from engine.kill import KillCause, KillState, KillSwitch
 from pipelines.commands.status import kill_switch_of
 from pipelines.journal_store import JournalReader
@@ -35,6 +36,10 @@ ENDING_OF: Final[Mapping[dg.DagsterRunStatus, Ending]] = {
     dg.DagsterRunStatus.CANCELED: Ending.STOPPED,
 }
 """Every other status is one of a run that is queued or under way."""
+
+NOBODY_THERE: Final = frozenset(
+    error.__name__ for error in (BrokerUnreachable, ClientIdInUse, BrokerTimeout)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +73,7 @@ def session_outlook(instance: dg.DagsterInstance, wiring: Wiring) -> Outlook:
         session,
         preopen,
         kill,
-        [ENDING_OF.get(run.status, Ending.RUNNING) for run in runs],
+        [_ending(instance, run) for run in runs],
         holder_text(files) if is_held(files) else None,
         is_by_hand=wiring.mode is Mode.LIVE,
     )
@@ -105,3 +110,25 @@ def _attempts(instance: dg.DagsterInstance, session_date: date) -> list[dg.Dagst
     tags = {PARTITION_TAG: session_date.isoformat()}
     runs = instance.get_runs(dg.RunsFilter(job_name=JOB, tags=tags))
     return list(reversed(runs))
+
+
+def _ending(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Ending:
+    ending = ENDING_OF.get(run.status, Ending.RUNNING)
+    if ending is Ending.CRASHED and _is_unreached(instance, run):
+        return Ending.UNREACHABLE
+    return ending
+
+
+def _is_unreached(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether the run failed with the broker's own word that nobody is there, or answers."""
+    records = instance.get_records_for_run(
+        run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE
+    ).records
+    for record in records:
+        told = record.event_log_entry.dagster_event
+        error = None if told is None else told.step_failure_data.error
+        while error is not None:
+            if error.cls_name in NOBODY_THERE:
+                return True
+            error = error.cause
+    return False

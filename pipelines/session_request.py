@@ -26,6 +26,8 @@ class Ending(StrEnum):
     COMPLETED = "completed"
     CRASHED = "crashed"
     STOPPED = "stopped"
+    UNREACHABLE = "unreachable"
+    """Nobody was there to trade with: no fault of the run, and no reason not to try again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,8 @@ def session_request(
 
     `attempts` are those of this session date, oldest first; `holder` names the process that holds
     the desk's lock, null if none does. What a person stopped is not started again, and what only a
-    person may launch first is gone on with after a crash.
+    person may launch first is gone on with after a crash. Attempts that did not reach the broker do
+    not count as crashed.
     """
     if isinstance(session, Closed):
         return Skip(f"no session on {session.day}: {session.why}")
@@ -139,9 +142,10 @@ def _no_more(attempts: Sequence[Ending]) -> str | None:
         return f"attempt {len(attempts)} came to its end; {by_hand}"
     if attempts[-1] is Ending.STOPPED:
         return f"a person stopped attempt {len(attempts)}; {by_hand}"
-    if len(attempts) >= ATTEMPTS_MAX:
+    crashed = sum(each is Ending.CRASHED for each in attempts)
+    if crashed >= ATTEMPTS_MAX:
         return (
-            f"{len(attempts)} attempts crashed, at most {ATTEMPTS_MAX} are made; read their runs, "
+            f"{crashed} attempts crashed, at most {ATTEMPTS_MAX} are made; read their runs, "
             f"then {by_hand}"
         )
     return None

@@ -46,9 +46,10 @@ def troubles(
     beat = heartbeat if _is_of(heartbeat, now) else None
     if beat is not None and _is_silent(beat, now):
         found[Trouble.SILENT] = _silent_text(beat, now)
-    elif is_expected and _is_due(now, session) and (beat is None or beat.run is RunState.FAILED):
-        why = verdict.reason if isinstance(verdict, Skip) else "it is about to be launched"
-        found[Trouble.LATE] = f"the session should run since the open and does not: {why}"
+    elif is_expected and _is_due(now, session):
+        why = _why_not_running(beat, verdict)
+        if why is not None:
+            found[Trouble.LATE] = f"the session should run since the open and does not: {why}"
     if kill.is_killed and not kill.is_flat_verified:
         since = "" if kill.since is None else f" at {_clock(kill.since)} New York"
         found[Trouble.NOT_FLAT] = (
@@ -92,6 +93,13 @@ def _silent_text(beat: Heartbeat, now: datetime) -> str:
         f"{process}. It last said: {beat.desk}, position {beat.position}, last bar "
         f"{beat.last_bar_at}"
     )
+
+
+def _why_not_running(beat: Heartbeat | None, verdict: Request | Skip) -> str | None:
+    """Why a session that is due is not traded; null when it is, or was ended on purpose."""
+    if beat is None or beat.run is RunState.FAILED:
+        return verdict.reason if isinstance(verdict, Skip) else "it is about to be launched"
+    return beat.text if beat.run is RunState.WAITING else None
 
 
 def _is_due(now: datetime, session: Session | Closed) -> bool:

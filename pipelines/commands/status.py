@@ -31,6 +31,8 @@ from pipelines.storage import Home
 NEW_YORK: Final = ZoneInfo("America/New_York")
 REHEARSALS: Final = "rehearsals"
 DESK: Final = "desk"
+ALIVE: Final = frozenset({RunState.WAITING, RunState.STARTING, RunState.RUNNING, RunState.STOPPING})
+"""States of a run whose process should be there."""
 
 _KILL_FACTS: Final = Reader(KillChanged, FlatVerified)
 
@@ -44,10 +46,6 @@ class JournalStatus:
     events: int
     last: Event | None
     problem: str | None
-
-
-ALIVE: Final = frozenset({RunState.WAITING, RunState.STARTING, RunState.RUNNING, RunState.STOPPING})
-"""States of a run whose process should be there."""
 
 
 def run_status(settings: Settings, *, lists_settings: bool, as_json: bool) -> int:

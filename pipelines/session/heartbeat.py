@@ -14,8 +14,9 @@ PLACE: Final = Path("session") / "heartbeat.json"
 
 
 class RunState(StrEnum):
-    """Where the run is in its life."""
+    """Where the run is in its life; one that is waiting has not reached its broker yet."""
 
+    WAITING = "waiting"
     STARTING = "starting"
     RUNNING = "running"
     STOPPING = "stopping"

@@ -30,12 +30,8 @@ LATE: Final = timedelta(hours=1)
 """How far the broker's time may be from the session; farther off it is another day's run."""
 
 
-def admit(plan: SessionPlan, files: SessionFiles, rules: Rules, broker: LiveBroker) -> None:
-    """Connect, and refuse a session that is over, or a broker that may not be traded at.
-
-    Raises `NotAuthorised` or `InputRefused` before anything is journalled, and the broker's own
-    errors when it cannot be reached.
-    """
+def refuse_closed(plan: SessionPlan, files: SessionFiles, rules: Rules) -> None:
+    """Raise `InputRefused` for a session that was closed, before anybody is asked for anything."""
     session, symbol = plan.session, rules.instrument.symbol
     closed = closed_at(files, plan.mode, symbol, session.session_date)
     if closed is not None:
@@ -43,11 +39,22 @@ def admit(plan: SessionPlan, files: SessionFiles, rules: Rules, broker: LiveBrok
             f"{files.journal(plan.mode, symbol)}: session {session.session_date} was closed at "
             f"{closed:%Y-%m-%d %H:%M} UTC; expected one that is not over"
         )
-    broker.connect()
+
+
+def is_worth_waiting(plan: SessionPlan, now: datetime) -> bool:
+    """Whether a broker that is out of reach may still come back for this session."""
+    return plan.session.opens_at - EARLY <= now < plan.session.closes_at
+
+
+def admit(plan: SessionPlan, files: SessionFiles, rules: Rules, broker: LiveBroker) -> None:
+    """Refuse a broker that may not be traded at, or whose time is not the session's.
+
+    Raises `NotAuthorised` or `InputRefused` before anything is sent.
+    """
     require_authority(
         plan.mode,
         broker.account_id,
-        session_date=session.session_date,
+        session_date=plan.session.session_date,
         code=code_version(),
         contracts_hash=rules.contracts_hash,
         consent=plan.consent,

@@ -33,7 +33,15 @@ class Pulse:
         A full disk leaves the last one, which grows old and is noticed; it ends no session.
         """
         state, now = self._desk.state, monotonic()
-        news = (run, state.last_bar_at, state.kill, state.position, state.down_since, state.feed)
+        news = (
+            run,
+            text,
+            state.last_bar_at,
+            state.kill,
+            state.position,
+            state.down_since,
+            state.feed,
+        )
         since = now - self._written_at
         is_due = since >= EVERY_SECONDS or (news != self._last and since >= LEAST_SECONDS)
         if not (is_due or at_once):

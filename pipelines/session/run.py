@@ -25,9 +25,10 @@ from pipelines.session.desk_process import DeskProcess, desk_process
 from pipelines.session.files import SessionFiles
 from pipelines.session.heartbeat import RunState
 from pipelines.session.loop import SessionLoop
-from pipelines.session.opening import admit
+from pipelines.session.opening import admit, is_worth_waiting, refuse_closed
 from pipelines.session.plan import Ending, SessionPlan, SessionResult
 from pipelines.session.pulse import Pulse
+from pipelines.session.reaching import reach
 from pipelines.session.reins import Reins
 
 _END_OF_LINES: Final = None
@@ -75,10 +76,10 @@ class SessionRun:
     def run(self) -> SessionResult:
         """Play the session to its end.
 
-        Raises `SessionBusy`, `NotAuthorised` or `InputRefused` before anything was sent, the
-        broker's errors when it cannot be reached at the start, and what failed in the loop after
-        the kill path. An interrupt is raised again when the run has ended as its policy says; a
-        second one lets go at once.
+        Raises `SessionBusy`, `NotAuthorised` or `InputRefused` before anything was sent, and what
+        failed in the loop after the kill path. A broker that is out of reach at the start is waited
+        for as long as the session lasts; its error is raised when that is over. An interrupt is
+        raised again when the run has ended as its policy says; a second one lets go at once.
         """
         worker = Thread(target=self._work, name="session run")
         worker.start()
@@ -142,7 +143,7 @@ class SessionRun:
             contexts=contexts,
             say=self._lines.put,
         ) as desk:
-            admit(plan, self._files, rules, self._broker)
+            refuse_closed(plan, self._files, rules)
             return self._played(desk, symbol)
 
     def _played(self, desk: DeskProcess, symbol: str) -> SessionResult:
@@ -163,13 +164,36 @@ class SessionRun:
         loop = SessionLoop(desk, plan, bars, reins, pulse, stop=self._stop, abandon=self._abandon)
         last = RunState.FAILED
         try:
-            pulse.beat(RunState.STARTING, at_once=True)
-            ending = loop.run()
+            if self._is_reached(desk, pulse, reins):
+                admit(plan, self._files, self._rules, self._broker)
+                pulse.beat(RunState.STARTING, at_once=True)
+                ending = loop.run()
+            else:
+                ending = Ending.STOPPED
             last = RunState.CLOSED if ending is Ending.CLOSED else RunState.STOPPED
         finally:
             desk.tell_news()
             pulse.beat(last, at_once=True)
         return self._told_result(desk, bars, loop, ending)
+
+    def _is_reached(self, desk: DeskProcess, pulse: Pulse, reins: Reins) -> bool:
+        """Connect, however long that takes while the session lasts; false when told to stop."""
+
+        def hear(trouble: str) -> None:
+            reins.obey()
+            reins.report()
+            pulse.beat(RunState.WAITING, text=trouble)
+
+        is_reached = reach(
+            self._broker,
+            hear=hear,
+            is_enough=lambda: self._stop.is_set() or self._abandon.is_set(),
+            is_over=lambda: not is_worth_waiting(self._plan, self._broker.now()),
+            say=desk.say,
+        )
+        if not is_reached:
+            desk.say("stopped before the broker was reached: look at the account")
+        return is_reached
 
     def _told_result(
         self, desk: DeskProcess, bars: SessionBars, loop: SessionLoop, ending: Ending

@@ -13,6 +13,7 @@ from alert_listener import Listener, listening
 
 from engine.desk import Mode
 from engine.desk.encoding import entry_of
+from engine.errors import BrokerTimeout, BrokerUnreachable, ClientIdInUse, HaltDesk
 from engine.journal import Stamp
 from engine.kill import KillCause, KillChanged, KillEvent, KillState
 from pipelines.alerts import alert_of
@@ -196,6 +197,45 @@ def test_a_crash_is_tried_again_with_the_same_configuration_and_three_are_enough
     assert isinstance(second, dg.RunRequest)
     assert (second.run_key, second.run_config) == (f"{DAY} attempt 2", config)
     assert "3 attempts crashed, at most 3 are made" in str(fourth)
+
+
+def fail_session_with(morning: Morning, error: Exception) -> None:
+    """A run of the session as Dagster itself keeps one that ended with this error."""
+
+    @dg.op
+    def play() -> None:
+        raise error
+
+    @dg.job(name="trading_session")
+    def job() -> None:
+        play()
+
+    job.execute_in_process(
+        instance=morning.instance, tags={"dagster/partition": DAY}, raise_on_error=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "is_launched"),
+    [
+        (BrokerUnreachable("connection refused"), True),
+        (ClientIdInUse("client id 1 is in use"), True),
+        (BrokerTimeout("no answer about positions"), True),
+        (HaltDesk("the disk is full"), False),
+        (ZeroDivisionError("a bug"), False),
+    ],
+)
+def test_attempts_for_which_nobody_was_there_do_not_use_up_the_day(
+    morning: Morning, error: Exception, is_launched: bool
+) -> None:
+    morning.preopen()
+    for _ in range(3):
+        fail_session_with(morning, error)
+
+    answer = morning.at("10:00").launch()
+
+    assert isinstance(answer, dg.RunRequest) == is_launched
+    assert ("3 attempts crashed" in str(answer)) != is_launched
 
 
 @pytest.mark.parametrize(

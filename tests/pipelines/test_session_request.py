@@ -54,11 +54,12 @@ def asked(
     return session_request(now, session, preopen, kill, attempts, holder, is_by_hand=is_by_hand)
 
 
-CRASHED, RAN, STOPPED, COMPLETED = (
+CRASHED, RAN, STOPPED, COMPLETED, UNREACHABLE = (
     Ending.CRASHED,
     Ending.RUNNING,
     Ending.STOPPED,
     Ending.COMPLETED,
+    Ending.UNREACHABLE,
 )
 OPENED = {
     "ten minutes before the open": (asked("09:20"), 1),
@@ -68,6 +69,8 @@ OPENED = {
     "after a crash": (asked("10:00", attempts=[CRASHED]), 2),
     "by hand, after a crash": (asked("10:00", attempts=[CRASHED], is_by_hand=True), 2),
     "after two crashes": (asked("10:00", attempts=[CRASHED, CRASHED]), 3),
+    "after many that nobody was there for": (asked("10:00", attempts=[UNREACHABLE] * 9), 10),
+    "after these and two crashes": (asked(attempts=[CRASHED, *[UNREACHABLE] * 3, CRASHED]), 6),
 }
 
 
@@ -98,6 +101,10 @@ REFUSED = {
     "run exists": (asked(attempts=[RAN]), "attempt 1 is queued or running"),
     "run exists after a crash": (asked(attempts=[CRASHED, RAN]), "attempt 2 is queued or running"),
     "three attempts used": (asked(attempts=[CRASHED] * 3), "3 attempts crashed, at most 3 are"),
+    "three crashes among others": (
+        asked(attempts=[CRASHED, UNREACHABLE, CRASHED, UNREACHABLE, CRASHED]),
+        "3 attempts crashed",
+    ),
     "stopped by a person": (asked(attempts=[STOPPED]), "a person stopped attempt 1; launch"),
     "completed": (asked(attempts=[CRASHED, COMPLETED]), "attempt 2 came to its end; launch"),
     "by hand": (asked(is_by_hand=True), "real money is traded by hand: launch trading_session"),

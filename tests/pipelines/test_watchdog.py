@@ -76,6 +76,9 @@ CALM = {
     "before the open": seen("09:30:59"),
     "running": seen("10:00:00", beat("09:59:01")),
     "just started": seen("09:31:00", beat("09:30:30", RunState.STARTING)),
+    "waiting for its broker before the open": seen(
+        "09:30:59", beat("09:30:50", RunState.WAITING, text="waiting for the broker")
+    ),
     "closed by itself": seen("12:59:00", beat("11:00:00", RunState.CLOSED)),
     "stopped by a person": seen("12:59:00", beat("11:00:00", RunState.STOPPED)),
     "after the early close": seen("13:00:00"),
@@ -125,6 +128,11 @@ TROUBLED = {
         seen("10:00:00", beat("09:59:00", RunState.FAILED), verdict=Skip("3 attempts crashed")),
         Trouble.LATE,
         "3 attempts crashed",
+    ),
+    "waiting for its broker since the open": (
+        seen("09:31:00", beat("09:30:55", RunState.WAITING, text="waiting for the broker, 9")),
+        Trouble.LATE,
+        "since the open and does not: waiting for the broker, 9",
     ),
     "late and about to be launched": (
         seen("09:31:00", verdict=Request(DAY, 2)),
