@@ -1,18 +1,20 @@
 """Levers without a session whose broker refuses us, hangs or is away: nothing given is lost."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from itertools import count
 from threading import Event
 
 import pytest
-from lever_stage import kept_broker, lonely, pull, state_of
-from session_stage import SessionStage, simulated
+from lever_stage import SOON, kept_broker, lonely, pull, state_of
+from session_stage import SessionStage, bars_of_session, simulated
 
-from engine.broker import LiveBroker
+from engine.broker import LiveBroker, PlaceBracket
 from engine.desk import OperatorVerb
 from engine.errors import BrokerMismatch, BrokerUnreachable, SettingsError
 from engine.journal import Kind
 from engine.kill import KillState
+from engine.units import DecisionId, OrderRef, Side
 from pipelines.brokers.unreachable import UnreachableBroker
 from pipelines.session.inbox import LeverInbox, Outcome
 from pipelines.session.process import write_json
@@ -162,3 +164,48 @@ def test_the_kill_file_is_read_while_a_flatten_waits_for_the_broker(
     pull(lonely(holding, broker), OperatorVerb.FLATTEN, gives_up=lambda: next(looks))
 
     assert "the phone rang" in state_of(holding).kill.text
+
+
+def buy_by_hand(stage: SessionStage) -> None:
+    """Somebody else's position, under orders of its own, in the account of a killed desk."""
+    broker = kept_broker(stage)
+    broker.connect()
+    now, last = broker.now(), bars_of_session().row(SOON - 1, named=True)["close_ticks"]
+    broker.place_bracket(
+        PlaceBracket(
+            decision_id=DecisionId("X-1"),
+            symbol="MES",
+            side=Side.LONG,
+            quantity=1,
+            entry_ref=OrderRef("hand/X-1/entry"),
+            stop_ref=OrderRef("hand/X-1/stop"),
+            target_ref=OrderRef("hand/X-1/target"),
+            entry_limit_ticks=last + 40,
+            stop_ticks=last - 400,
+            target_ticks=last + 400,
+            entry_expires_at=now + timedelta(hours=5),
+        )
+    )
+    for _ in range(2):
+        broker.wait(0.0)
+        broker.told()
+        broker.wait(0.0)
+    assert [position.quantity for position in broker.positions()] == [1]
+
+
+@pytest.mark.parametrize("verb", [OperatorVerb.FLATTEN, OperatorVerb.KILL])
+def test_flat_is_never_the_word_of_an_earlier_kill(
+    holding: SessionStage, verb: OperatorVerb
+) -> None:
+    desk = lonely(holding, lambda: kept_broker(holding))
+    first, _ = pull(desk, OperatorVerb.KILL)
+    verified = state_of(holding).kill.is_flat_verified
+    buy_by_hand(holding)
+
+    again, _ = pull(desk, verb)
+
+    assert (first.outcome, verified) == (Outcome.FLAT, True)
+    assert (again.outcome, again.is_final) == (Outcome.FLAT, True)
+    assert not [each for each in kept_broker(holding).positions() if each.quantity]
+    assert state_of(holding).kill.is_flat_verified
+    assert state_of(holding).position == 0
