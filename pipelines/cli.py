@@ -18,7 +18,6 @@ from pipelines.cli_proof import register as register_proof
 from pipelines.cli_reports import register as register_reports
 from pipelines.cli_research import register as register_research
 from pipelines.commands.call import (
-    DATE_FORMATS,
     AsJson,
     Call,
     First,
@@ -26,6 +25,8 @@ from pipelines.commands.call import (
     Last,
     Symbol,
     day_of,
+    read_clock,
+    read_date,
     usd_of,
 )
 from pipelines.commands.exits import INTERRUPTED, Exit, ending_of
@@ -200,7 +201,7 @@ def verify(
     *,
     session: Annotated[
         datetime | None,
-        typer.Option(formats=DATE_FORMATS, metavar="DATE", help="Only what belongs to this one."),
+        typer.Option(parser=read_date, metavar="DATE", help="Only what belongs to this one."),
     ] = None,
     as_json: AsJson = False,
 ) -> int:
@@ -215,7 +216,7 @@ def verify(
 def journal(
     context: typer.Context,
     day: Annotated[
-        datetime, typer.Argument(metavar="DATE", formats=DATE_FORMATS, help="Session date.")
+        datetime, typer.Argument(metavar="DATE", parser=read_date, help="Session date.")
     ],
     *,
     skips: Annotated[bool, typer.Option("--skips", help="Show the bars without a trade too.")] = (
@@ -224,7 +225,7 @@ def journal(
     at: Annotated[
         datetime | None,
         typer.Option(
-            formats=["%H:%M"], metavar="HH:MM", help="All of the decision at this New York time."
+            parser=read_clock, metavar="HH:MM", help="All of the decision at this New York time."
         ),
     ] = None,
     of: Annotated[

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.call import DATE_FORMATS, AsJson, Call, day_of
+from pipelines.commands.call import AsJson, Call, day_of, read_date
 
 
 class ModeName(StrEnum):
@@ -73,7 +73,7 @@ def session(
     broker: Broker = None,
     date: Annotated[
         datetime | None,
-        typer.Option(formats=DATE_FORMATS, metavar="DATE", help="Session; else today's."),
+        typer.Option(parser=read_date, metavar="DATE", help="Session; else today's."),
     ] = None,
     host: Host = None,
     port: Port = None,

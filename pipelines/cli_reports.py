@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.call import DATE_FORMATS, AsJson, Call
+from pipelines.commands.call import AsJson, Call, read_date
 
 
 def register(app: typer.Typer) -> None:
@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 def report(
     context: typer.Context,
     day: Annotated[
-        datetime, typer.Argument(metavar="DATE", formats=DATE_FORMATS, help="Session date.")
+        datetime, typer.Argument(metavar="DATE", parser=read_date, help="Session date.")
     ],
     *,
     opens: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.commands.call import DATE_FORMATS, AsJson, Call, First, Last, day_of
+from pipelines.commands.call import AsJson, Call, First, Last, day_of, read_date
 
 
 def register(app: typer.Typer) -> None:
@@ -37,7 +37,7 @@ def promote(
     day: Annotated[
         datetime | None,
         typer.Argument(
-            metavar="[DATE]", formats=DATE_FORMATS, help="Last session of the search; else newest."
+            metavar="[DATE]", parser=read_date, help="Last session of the search; else newest."
         ),
     ] = None,
     *,

@@ -121,23 +121,28 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     ours = {name: value for name, value in environ.items() if name.startswith(PREFIX)}
     known = {variable_of(field) for field in Settings.model_fields}
     for name in sorted(set(ours) - known):
-        nearest = get_close_matches(name, sorted(known), n=1, cutoff=0)
-        raise SettingsError(
-            f"{name}: no such setting; did you mean {nearest[0]}? "
-            f"Known are {', '.join(sorted(known))}"
-        )
+        words = {each.removeprefix(PREFIX): each for each in known}
+        nearest = get_close_matches(name.removeprefix(PREFIX), sorted(words), n=1)
+        meant = f"did you mean {words[nearest[0]]}? " if nearest else ""
+        raise SettingsError(f"{name}: no such setting; {meant}Known are {', '.join(sorted(known))}")
     values = {name.removeprefix(PREFIX).lower(): value for name, value in ours.items() if value}
     mark = Path(values.get("home", Settings.model_fields["home"].default)) / DEMO_MARK
     if "source" not in values and mark.is_file() and (source := mark.read_text().strip()):
         values["source"] = source
     try:
-        return Settings.model_validate(values)
+        settings = Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         field = str(first["loc"][0])
         raise SettingsError(
             f"{variable_of(field)}: {first['msg']}; {Settings.model_fields[field].description}"
         ) from None  # The original shows the value, which may be a secret.
+    if settings.home.is_file():
+        raise SettingsError(
+            f"CREDENCE_HOME: expected a folder, {settings.home} is a file; name a folder, it is "
+            "made when it does not exist"
+        )
+    return settings
 
 
 def variable_of(field: str) -> str:

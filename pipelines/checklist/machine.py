@@ -38,7 +38,8 @@ def limits_hold(symbol: str, folder: Path | None) -> Found:
     law = rules.constitution
     return Passed(
         f"constitution {rules.contracts_hash[:12]}: {law.contracts_max} contract, "
-        f"{law.loss_usd_per_trade_max} USD a trade, {law.loss_usd_per_day_max} USD a day, "
+        f"{law.loss_usd_per_trade_max} USD a trade at the stop, before costs, "
+        f"{law.loss_usd_per_day_max} USD a day, "
         f"{law.trades_per_day_max} trades a day"
     )
 

@@ -13,15 +13,34 @@ if TYPE_CHECKING:
     from pipelines.settings import Settings
     from pipelines.wiring import Wiring
 
-DATE_FORMATS: Final = ["%Y-%m-%d"]
+
+def read_date(text: str | datetime) -> datetime:
+    """A date as typed, as the instant that typer wants of it."""
+    return _read(str(text)[:10] if isinstance(text, datetime) else text, "%Y-%m-%d", DATE_LIKE)
+
+
+def read_clock(text: str | datetime) -> datetime:
+    """A New York time as typed, on no particular day."""
+    return _read(f"{text:%H:%M}" if isinstance(text, datetime) else text, "%H:%M", TIME_LIKE)
+
+
+def _read(text: str, form: str, like: str) -> datetime:
+    try:
+        return datetime.strptime(text, form)  # noqa: DTZ007 - A date or a time alone, no instant.
+    except ValueError:
+        raise typer.BadParameter(f"expected {like}, got {text!r}") from None
+
+
+DATE_LIKE: Final = "YYYY-MM-DD, like 2025-10-06"
+TIME_LIKE: Final = "HH:MM, like 10:42"
 
 First = Annotated[
     datetime | None,
-    typer.Option("--from", formats=DATE_FORMATS, metavar="DATE", help="First session date."),
+    typer.Option("--from", parser=read_date, metavar="DATE", help="First session date."),
 ]
 Last = Annotated[
     datetime | None,
-    typer.Option("--to", formats=DATE_FORMATS, metavar="DATE", help="Last session date."),
+    typer.Option("--to", parser=read_date, metavar="DATE", help="Last session date."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer as one JSON object.")]
 Symbol = Annotated[

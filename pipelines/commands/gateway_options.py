@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from pipelines.commands.call import DATE_FORMATS, AsJson, Call, Symbol, day_of, usd_of
+from pipelines.commands.call import AsJson, Call, Symbol, day_of, read_date, usd_of
 from pipelines.commands.exits import Exit
 
 PORT: Final = 4002
@@ -38,7 +38,7 @@ def gateway(
     symbol: Symbol = None,
     session: Annotated[
         datetime | None,
-        typer.Option(formats=DATE_FORMATS, metavar="DATE", help="Session; else the newest."),
+        typer.Option(parser=read_date, metavar="DATE", help="Session; else the newest."),
     ] = None,
     speed: Annotated[
         str,

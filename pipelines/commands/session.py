@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from contracts.calendar import next_session, session_on
 from engine.broker import LiveBroker
 from engine.calendar import Session
+from engine.desk import Mode
 from engine.errors import NotAuthorised
 from pipelines.alerts import alerts_told
 from pipelines.commands.exits import Exit
@@ -34,6 +35,12 @@ def run_session(
 ) -> int:
     """Trade one session as the settings say; 1 when it is not allowed to."""
     screen = Screen.of_process()
+    if wiring.mode is Mode.LIVE and not wiring.settings.live_account:
+        screen.fail(
+            "LIVE expected CREDENCE_LIVE_ACCOUNT to name the account that may be traded; set it, "
+            "or use --mode paper. Nothing was connected to"
+        )
+        return Exit.NO
     session = session_to_trade(wiring, session_date)
     plan = SessionPlan(
         mode=wiring.mode,

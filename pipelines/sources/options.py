@@ -14,6 +14,9 @@ OPTION_MEANINGS: Final = {
     "stamp": "whether a time is that of the bar's open or close; open unless stated",
 }
 
+ZONE_LIKENESS: Final = 0.7
+"""Enough for a slip of the keys; a city that is in no list must not become another one."""
+
 
 class Stamp(StrEnum):
     """Which end of the minute a file's time names."""
@@ -44,7 +47,7 @@ def parse_options(kind: str, text: str) -> FileOptions:
         raise SourceError(f"{kind} source: expected stamp=open or stamp=close, got stamp={stamp}")
     zone = options.get("tz")
     if zone is not None and zone not in available_timezones():
-        nearest = get_close_matches(zone, sorted(available_timezones()), n=1, cutoff=0.3)
+        nearest = get_close_matches(zone, sorted(available_timezones()), n=1, cutoff=ZONE_LIKENESS)
         raise SourceError(
             f"{kind} source: expected a time zone name such as America/Chicago, got tz={zone}"
             + (f"; did you mean {nearest[0]}?" if nearest else "")

@@ -246,6 +246,24 @@ def test_what_no_journal_holds_is_refused_with_the_reason(
     assert ended.out == ""
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("2025-01-03", "--at", "10:42:30"), "expected HH:MM, like 10:42, got '10:42:30'"),
+        (("2025-01-03", "--at", "1042"), "expected HH:MM, like 10:42, got '1042'"),
+        (("06/10/2025",), "expected YYYY-MM-DD, like 2025-10-06, got '06/10/2025'"),
+    ],
+)
+def test_a_time_or_a_date_that_is_none_is_answered_with_an_example(
+    words: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    ended = credence(tmp_path, "journal", *words)
+
+    assert ended.code == Exit.USAGE
+    assert said in " ".join(ended.err.replace("│", " ").split())
+    assert "%" not in ended.err
+
+
 def test_a_home_without_a_journal_says_how_to_make_one(ingested_home: Path) -> None:
     ended = credence(ingested_home, "journal", "2025-01-03")
 

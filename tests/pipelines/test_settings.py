@@ -93,3 +93,16 @@ def test_an_error_does_not_show_the_value() -> None:
 
     assert "password" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_a_name_like_no_setting_gets_no_guess() -> None:
+    with pytest.raises(SettingsError, match="CREDENCE_FOO: no such setting; Known are"):
+        load_settings({"CREDENCE_FOO": "1"})
+
+
+def test_a_home_that_is_a_file_is_said_to_be_one(tmp_path: Path) -> None:
+    file = tmp_path / "afile"
+    file.touch()
+
+    with pytest.raises(SettingsError, match=r"CREDENCE_HOME: expected a folder, .*afile is a file"):
+        load_settings({"CREDENCE_HOME": str(file)})

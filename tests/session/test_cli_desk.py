@@ -67,6 +67,16 @@ def test_a_live_session_without_its_conditions_is_a_no(home):
     assert "CREDENCE_LIVE_ACCOUNT" in ended.err
 
 
+def test_a_live_session_without_an_account_asks_no_network(home):
+    port = {"broker": "ibkr", "ibkr_port": 1}
+
+    ended = credence(home, "session", "--mode", "live", "--date", DAY, **port)
+
+    assert ended.code == 1
+    assert "CREDENCE_LIVE_ACCOUNT" in ended.err
+    assert "Nothing was connected to" in ended.err
+
+
 def test_a_kill_without_a_broker_gives_up_as_told_and_stands(home):
     port = ("--broker", "gateway", "--port", "1", "--give-up", "0", "--mode", "observe")
 
