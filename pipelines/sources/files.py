@@ -63,8 +63,6 @@ def _parsed(
 ) -> pl.DataFrame:
     """The whole file as raw bars plus `_date`; kept while the file is read session by session."""
     table = _csv_table(path) if kind is FileKind.CSV else _parquet_table(path)
-    if table.is_empty():
-        raise SourceError(f"{path}: has a header but no rows; export it again")
     first_row = 2 if kind is FileKind.CSV else 0
     rows = raw_bars(table, path=path, kind=kind.value, options=options, first_row=first_row)
     utc_date = pl.col("opens_at").dt.date()

@@ -43,8 +43,10 @@ def raw_bars(
     `symbol` is what the file says, null when it has no such column. Raises `SourceError` naming the
     file and the column or row when the file is not what it claims.
     """
-    if table.height == 0:
-        raise SourceError(f"{path}: expected one row per minute, got no row; check the export")
+    if table.select(pl.all_horizontal(pl.all().is_null()).all()).item():
+        raise SourceError(
+            f"{path}: has a header but no rows; expected one row per minute, check the export"
+        )
     found = _found_columns(table.columns, path)
     if found["time"].lower() == "closes_at":
         options = FileOptions(zone=options.zone, stamp=Stamp.CLOSE)

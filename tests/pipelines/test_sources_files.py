@@ -280,9 +280,10 @@ def test_a_zone_like_no_other_gets_no_guess(tmp_path: Path) -> None:
         parse_source(f"csv:{tmp_path / 'bars.csv'}?tz=Mars/Phobos")
 
 
-def test_a_file_with_a_header_alone_is_said_to_have_no_rows(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rows", ["", "\n", "\n\n"])
+def test_a_file_with_a_header_alone_is_said_to_have_no_rows(tmp_path: Path, rows: str) -> None:
     path = tmp_path / "bars.csv"
-    path.write_text("time,open,high,low,close,volume\n")
+    path.write_text(f"{HEADER}\n{rows}")
 
     with pytest.raises(SourceError, match="has a header but no rows"):
         parse_source(f"csv:{path}?tz=UTC").date_range()
