@@ -54,7 +54,8 @@ def standings_for(
     if last_traded is not None and (learned is None or learned < last_traded):
         raise MissingContext(
             f"learning state: expected the night of {last_traded}, the last session traded, found "
-            f"{'none' if learned is None else f'that of {learned}'}; run the job nightly for it"
+            f"{'none' if learned is None else f'that of {learned}'}; run credence learn, or the "
+            "job nightly in the UI"
         )
     if learned is None:
         return {}

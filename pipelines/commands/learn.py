@@ -6,7 +6,9 @@ from time import perf_counter, process_time
 from typing import Any, Final
 
 from contracts.calendar import sessions_between
+from engine.desk import SessionOpened, fact_of
 from engine.errors import InputRefused
+from engine.journal import Kind
 from engine.wording import times
 from pipelines.commands.dagster_job import Ran, run_job
 from pipelines.commands.exits import Exit
@@ -44,6 +46,7 @@ def run_learn(
         **_learned(wiring, dates),
         "sessions": len(dates) if ran.succeeded else 0,
         **measured,
+        "untaught_sessions": untaught_sessions(wiring, dates) if ran.succeeded else [],
         "succeeded": ran.succeeded,
         "failed_checks": failed,
     }
@@ -145,6 +148,21 @@ def _learned(wiring: Wiring, dates: Sequence[date]) -> dict[str, Any]:
     }
 
 
+def untaught_sessions(wiring: Wiring, session_dates: Sequence[date]) -> list[date]:
+    """Sessions that were played without what the nights before them taught.
+
+    Of those given, ascending: the first has no night among them. A plain replay opens every session
+    so, and what a night puts in quarantine goes on trading in the next.
+    """
+    found = []
+    for day in session_dates[1:]:
+        told = map(fact_of, wiring.session_journals.events(day, Kind.SESSION))
+        opened = [fact for fact in told if isinstance(fact, SessionOpened)]
+        if opened and not opened[-1].standings:
+            found.append(day)
+    return found
+
+
 def _show(screen: Screen, answer: dict[str, Any]) -> None:
     screen.say(
         f"[bold]{times(answer['sessions'], 'night')}[/], {answer['first_session_date']} to "
@@ -159,3 +177,10 @@ def _show(screen: Screen, answer: dict[str, Any]) -> None:
         [tuple(each.values()) for each in answer["trust"]],
         numbers=("cost factor", "results", "won", "win rate", "R each"),
     )
+    untaught = answer["untaught_sessions"]
+    if untaught:
+        screen.say(
+            f"Played without what the nights before taught: {times(len(untaught), 'session')}, "
+            f"from {untaught[0]} on. There a template in quarantine traded on, and one throttled "
+            "paid no more for its cost. To play them under it: credence replay --learn"
+        )

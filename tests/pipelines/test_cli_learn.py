@@ -11,7 +11,7 @@ from engine.desk import Mode
 from engine.errors import MissingContext
 from engine.journal import Head
 from pipelines.commands.exits import Exit
-from pipelines.commands.learn import _without_market, sessions_to_learn
+from pipelines.commands.learn import _without_market, sessions_to_learn, untaught_sessions
 from pipelines.journal_store import JournalReader
 from pipelines.replay import ReplaySettings, replay
 from pipelines.replay_learning import ReplayNights
@@ -109,6 +109,22 @@ def test_months_of_bars_and_one_traded_day_are_enough_for_its_night(tmp_path: Pa
     assert (ended.code, ended.err) == (Exit.DONE, "")
     assert ended.json["sessions"] == 1
     assert [each["template"] for each in ended.json["trust"]] == ["K1", "K2", "K3", "K4"]
+
+
+def test_nights_that_the_sessions_were_played_without_are_said_to_be(
+    learned_home: Path, tmp_path: Path
+) -> None:
+    home = copied(learned_home, tmp_path / "home")
+    taught = untaught_sessions(wiring_of(home), sessions_to_learn(wiring_of(home), None, None))
+    assert credence(home, "replay", "--from", "2025-01-08").code == Exit.DONE
+
+    ended = credence(home, "learn", "--from", "2025-01-08")
+
+    assert taught == []
+    assert ended.code == Exit.DONE
+    said = "Played without what the nights before taught: 1 session, from 2025-01-10 on."
+    assert said in ended.out
+    assert "credence replay --learn" in ended.out
 
 
 def test_a_session_that_lacks_its_journal_is_named(learned_home: Path, tmp_path: Path) -> None:
