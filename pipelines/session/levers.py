@@ -145,6 +145,7 @@ class _LonelyLever:
         self._reins = Reins(process, desk.files)
         self._is_connected = False
         self._tried_at = float("-inf")
+        self._trouble = ""
 
     def pull(self) -> LeverAnswer:
         """Obey, and for a kill or a flatten stay until the broker says flat."""
@@ -169,7 +170,7 @@ class _LonelyLever:
         except CredenceError as error:
             return self._not_known_flat(error)
         except BaseException:
-            self._say(f"{NOT_KNOWN_FLAT}; {WHAT_TO_DO}")
+            self._say(f"{NOT_KNOWN_FLAT}. {WHAT_TO_DO}")
             raise
 
     def _see_through(self) -> LeverAnswer:
@@ -214,12 +215,19 @@ class _LonelyLever:
             self._require_account()
             self._is_connected = True
         except RetryLater as error:
-            self._say(f"the broker cannot be reached: {error}")
+            self._say_once(f"the broker cannot be reached: {error}")
             self._book_down(str(error))
             return
         if dealing.state.down_since is not None:
             up = ConnectionReported(at=self._broker.now(), state=ConnectionState.UP)
             dealing.tell(up)
+
+    def _say_once(self, trouble: str) -> None:
+        """What keeps the broker away, until it is something else: it is tried every few seconds."""
+        if trouble != self._trouble:
+            self._trouble = trouble
+            kept = "; tried again until it can, Ctrl-C ends the waiting and keeps what is on disk"
+            self._say(f"{trouble}{kept}")
 
     def _book_down(self, text: str) -> None:
         """Know that the broker cannot be asked: what is to be sent waits until it can."""

@@ -109,7 +109,7 @@ class Reins:
         state = self._desk.state
         if state.down_since is not None:
             return (
-                "the broker cannot be reached; its own stop protects the position; "
+                "the broker cannot be reached; a stop it holds goes on protecting a position; "
                 "the desk keeps trying and alerting until a person ends it"
             )
         return f"not flat yet: position {state.position}, {len(state.orders.live)} orders alive"
