@@ -31,6 +31,7 @@ from pipelines.checklist.broker import SKEW_SECONDS_MAX, Bounds, BrokerProbes
 from pipelines.checklist.line import Failed, Line, Passed, Skipped, Verdict
 from pipelines.checklist.machine import disk_keeps
 from pipelines.checklist.run import QUESTIONS, checklist, has_passed, keep_record
+from pipelines.commands.checklist import counted
 from pipelines.gateway.assembly import GatewaySettings
 from pipelines.gateway.clock import Pace
 from pipelines.gateway.run import RunningGateway, running_gateway
@@ -119,6 +120,26 @@ def test_a_sound_desk_earns_every_tick_that_a_gateway_can_give(
     assert lines["bracket"].evidence.startswith("3 legs at ")
     assert "the broker says flat" in lines["kill drill"].evidence
     assert listener.titles == ["Credence checklist: a test"]
+
+
+def test_what_could_not_be_asked_is_not_counted_as_failed() -> None:
+    verdicts = {"clock": Verdict.SKIPPED, "alerts": Verdict.SKIPPED}
+    lines = [
+        Line(
+            probe=name,
+            question="",
+            verdict=verdicts.get(name, Verdict.PASSED),
+            evidence="",
+            seconds=0.0,
+        )
+        for name in QUESTIONS
+    ]
+
+    told = counted(lines)
+    with_a_failure = counted([replace(lines[0], verdict=Verdict.FAILED), *lines[1:]])
+
+    assert told == "10 passed, 2 could not be asked: alerts, clock"
+    assert with_a_failure.startswith(f"1 did not pass: {lines[0].probe}, 9 passed")
 
 
 def test_a_skipped_line_keeps_the_whole_from_passing_and_the_record_says_so(
