@@ -186,6 +186,16 @@ def said(findings: list[Finding], text: str) -> list[Gravity]:
     return [each.gravity for each in findings if text in each.text]
 
 
+def test_a_win_ends_the_losses_in_a_row_whatever_the_last_decision_counted(
+    material: PreopenMaterial,
+) -> None:
+    won = traded((date(2024, 7, 8), "-9"), (REVIEWED, "9"))
+
+    after = replace(material, own=own(loss_streak=2), traded=won)
+
+    assert after.loss_streak == 0
+
+
 def test_rejected_rows_stand_on_the_page_as_they_were_written(material: PreopenMaterial) -> None:
     row = {
         "symbol": "MES",
