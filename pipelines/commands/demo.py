@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from engine.errors import SettingsError, SourceError
 from pipelines.commands.dagster_job import Ran, run_job
-from pipelines.commands.demo_page import tell
+from pipelines.commands.demo_page import REPLAY_NAME, tell
 from pipelines.commands.exits import Exit
 from pipelines.commands.screen import Screen
 
@@ -52,7 +52,11 @@ def run_demo(source: str, sessions: int, home: Path, *, screen: Screen) -> int:
     screen.say()
     screen.say("[bold]Where to look next[/]")
     screen.say("  make ui DEMO=1     this demo in the Dagster UI, 127.0.0.1:3000")
-    screen.say(f"  CREDENCE_HOME={home} .venv/bin/credence journal {last} --at 10:42")
+    at_home = f"  CREDENCE_HOME={home} .venv/bin/credence"
+    screen.say(f"{at_home} journal {last} --at 10:42 --of rehearsals")
+    screen.say(f"{at_home} journal {first} --of {REPLAY_NAME}     any session above, in a row")
+    if (coming := _session_after(wiring, chosen[-1])) is not None:
+        screen.say(f"{at_home} report {coming} --preopen     the morning of the next session")
     for kind in ("sessions", "preopen"):
         screen.say(f"  {wiring.reports}/{kind}/{wiring.settings.symbol}/{last}.html")
     return Exit.DONE if all(run.succeeded for run in ran) else Exit.NO
@@ -101,6 +105,17 @@ def _sessions_of(wiring: "Wiring", count: int) -> "list[Session]":
     if not found:
         raise SourceError(f"{wiring.source.name}: expected at least one session, found none")
     return found[-count:]
+
+
+def _session_after(wiring: "Wiring", session: "Session") -> date | None:
+    """The date of the session that follows; null where the calendar ends."""
+    from contracts.calendar import next_session
+    from engine.errors import CalendarError
+
+    try:
+        return next_session(session.session_date, wiring.rules.session).session_date
+    except CalendarError:
+        return None
 
 
 def _verdict(ran: "Sequence[Ran]", screen: Screen) -> None:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pipelines.wiring import Wiring
 
 SHOWN_TRADES: Final = 8
+REPLAY_NAME: Final = "demo-replay"
+"""Of the journal of all sessions in a row; no night reads it, as it does a replay's own."""
 
 
 def tell(wiring: "Wiring", chosen: "Sequence[Session]", equity_usd: int, screen: Screen) -> None:
@@ -36,7 +38,7 @@ def _tell_bars(wiring: "Wiring", first: date, last: date, screen: Screen) -> Non
     found = ", ".join(f"{count} {name}" for name, count in named.iter_rows()) or "none"
     screen.table(
         "What came",
-        ["", ""],
+        ["what", "count"],
         [
             ("sessions", bars["session_date"].n_unique()),
             ("bars kept", bars.height),
@@ -134,14 +136,19 @@ def _tell_replay(
     """All sessions in a row on one account, so that limits carry over as they would."""
     from decimal import Decimal
 
-    from engine.desk import Recording
     from engine.wording import clock_at
+    from pipelines.journal_files import write_fresh_journal
     from pipelines.replay import ReplaySettings, replay
 
     symbol = wiring.settings.symbol
     bars, contexts = (wiring.market.read(name, symbol, *range_) for name in ("bars", "context"))
-    settings = ReplaySettings(equity_usd=Decimal(equity_usd), recording=Recording.TRADES)
-    result = replay(contexts, bars, wiring.rules, settings)
+    settings = ReplaySettings(equity_usd=Decimal(equity_usd))
+    path = wiring.journals / f"{REPLAY_NAME}-{symbol}.sqlite"
+    result = write_fresh_journal(
+        path,
+        wiring.home.aside,
+        lambda sink: replay(contexts, bars, wiring.rules, settings, sink=sink),
+    )
     shown = [
         (
             f"{trade['closed_at']:%Y-%m-%d} {clock_at(trade['closed_at'], wiring.rules)}",
@@ -173,3 +180,4 @@ def _tell_replay(
         "  Loss limits and losing streaks carry over here, so a day can differ from the same day "
         "played alone."
     )
+    screen.say(f"  Its journal is kept: {path}")

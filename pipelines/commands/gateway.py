@@ -103,6 +103,7 @@ async def _live(gateway: Gateway, ports: Ports, telling: Telling, *, stays: bool
         if ending is not None:
             ending.cancel()
         await gateway.close()
+        _say_stopped(telling)
 
 
 def change_fault(
@@ -191,6 +192,12 @@ def _tell(gateway: Gateway, say: Callable[[str], None]) -> None:
     outbox = gateway.venue.books.outbox
     outbox.listener = Chronicle(outbox.listener, say).on_told
     gateway.server.on_clients_change = say
+
+
+def _say_stopped(telling: Telling) -> None:
+    """The last line, so that nobody wonders whether a port is still taken."""
+    screen, _, as_json = telling
+    (screen.note if as_json else screen.line)("the gateway is stopped; its ports are free")
 
 
 def _announce(telling: Telling, address: GatewayAddress, gateway: Gateway) -> None:

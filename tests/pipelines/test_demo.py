@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import credence
 
 
 def demo(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -34,6 +35,13 @@ def test_the_demo_tells_its_story_and_passes_its_own_checks(tmp_path: Path) -> N
     assert int(passed) == int(of) > 20
     assert "Traceback" not in ran.stderr
     assert "Warning" not in ran.stderr
+    for words in (
+        ("2025-09-02", "--of", "demo-replay"),
+        ("2025-09-03", "--at", "10:42"),
+        ("2025-09-04", "--at", "10:42", "--of", "rehearsals"),
+    ):
+        assert credence(tmp_path / "demo", "journal", *words).code == 0
+    assert "report 2025-09-05 --preopen" in ran.stdout
 
 
 def test_the_demo_does_not_empty_a_folder_that_is_not_its_own(tmp_path: Path) -> None:
