@@ -57,7 +57,7 @@ def on_details(venue: Venue, client: Client, fields: Fields) -> None:
     fields.skip()
     request_id, wanted = fields.integer(), Wanted.read(fields)
     found = venue.listing.find(wanted)
-    if not found:
+    if not found or venue.switches.lists_no_contracts:
         client.error(request_id, *not_found())
         return
     hours = venue.listing.hours()

@@ -43,6 +43,7 @@ class Fault(StrEnum):
     MARGIN_CALL = "margin-call"
     DATA_FARM_BROKEN = "2103"
     HISTORY_FARM_BROKEN = "2105"
+    CONTRACT_FARM_BROKEN = "2157"
     FOREIGN_POSITION = "foreign-position"
     UNKNOWN_ORDER = "unknown-order"
     WARNING = "warning"
@@ -92,6 +93,7 @@ FAULTS: Final[Mapping[Fault, FaultKnown]] = {
     Fault.MARGIN_CALL: _switch("The margin per contract is raised beyond the account."),
     Fault.DATA_FARM_BROKEN: _switch("2103: the market data farm is gone; off says 2104."),
     Fault.HISTORY_FARM_BROKEN: _switch("2105: the history farm is gone; off says 2106."),
+    Fault.CONTRACT_FARM_BROKEN: _switch("2157: no contract is found; off says 2158."),
     Fault.FOREIGN_POSITION: _once("Somebody else buys on the account.", "quantity"),
     Fault.UNKNOWN_ORDER: _once("Somebody else places an order on the account."),
     Fault.WARNING: _switch("A warning follows every order, which is live all the same.", "code"),

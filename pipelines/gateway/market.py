@@ -111,6 +111,7 @@ class Switches:
     cuts_at_fill: bool = False
     """The next fill cuts its client's connection and is not told."""
     cancels_unanswered: bool = False
+    lists_no_contracts: bool = False
     """A cancel is neither carried out nor answered."""
     is_read_only: bool = False
     """Orders and cancels are answered with 321; everything else works."""

@@ -43,6 +43,7 @@ _EXCHANGE_KINDS: Final[Mapping[Fault, FaultKind]] = {
 _FARMS: Final[Mapping[Fault, tuple[int, int]]] = {
     Fault.DATA_FARM_BROKEN: (2103, 2104),
     Fault.HISTORY_FARM_BROKEN: (2105, 2106),
+    Fault.CONTRACT_FARM_BROKEN: (2157, 2158),
 }
 """The notices that a farm is gone, and that it is back."""
 
@@ -76,6 +77,8 @@ class Misfortune:
             self._venue.exchange.switch(_EXCHANGE_KINDS[fault], rate if is_on else 0.0)
         elif fault in _FARMS:
             broken, restored = _FARMS[fault]
+            if fault is Fault.CONTRACT_FARM_BROKEN:
+                self._venue.switches.lists_no_contracts = is_on
             code = broken if is_on else restored
             self._server.broadcast(code, {**FARMS_BROKEN, **FARMS_OK}[code])
         else:

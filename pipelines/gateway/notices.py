@@ -11,6 +11,7 @@ FARMS_OK: Final[Mapping[int, str]] = {
 FARMS_BROKEN: Final[Mapping[int, str]] = {
     2103: "Market data farm connection is broken:usfuture",
     2105: "HMDS data farm connection is broken:ushmds",
+    2157: "Sec-def data farm connection is broken:secdefnj",
 }
 CONNECTIVITY: Final[Mapping[int, str]] = {
     1100: "Connectivity between IB and Trader Workstation has been lost.",

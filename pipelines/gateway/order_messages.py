@@ -261,7 +261,7 @@ def _described(order: ClientOrder, account_id: str) -> list[Field]:
         Decimal(0) if request.stop is None else request.stop,
         request.time_in_force or "DAY",
         order.oca_group,
-        account_id,
+        request.account or account_id,
     ]
 
 

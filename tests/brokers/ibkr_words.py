@@ -88,6 +88,7 @@ def listed(
         client_id=1,
         perm_id=perm_id,
         parent_id=0,
+        account="",
         ref=ref,
         symbol="MES",
         con_id=5,

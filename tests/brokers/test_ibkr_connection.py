@@ -4,6 +4,7 @@ One test or more for each row of the table in the specification; the gateway's f
 """
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from brokers.gateway_bench import QUICK, RULES, bench, eventually, flat_session, parts_of
@@ -98,6 +99,73 @@ def test_a_lost_socket_is_mended_and_the_market_comes_again_without_a_gap(at: Sc
         (instant(2), True),
         (instant(3), False),
     ]
+
+
+@pytest.mark.parametrize("loss", ["disconnect", "1100"])
+def test_a_question_that_is_refused_while_all_is_read_in_again_is_asked_again(
+    at: Scene, loss: str
+) -> None:
+    at.open()
+    at.gateway.fault("2157")
+
+    at.gateway.fault(loss)
+    at.until(lambda: at.connections == [DOWN], "the loss is told")
+    if loss == "1100":
+        at.gateway.fault("1102")
+    refused = at.bench.call(lambda gateway: gateway.venue.switches.lists_no_contracts)
+    at.gateway.fault("2157", "off")
+    at.reconnected()
+    at.broker.flatten(flatten())
+    at.bench.play(2, 101, 103, 100, 102)
+    at.listen()
+
+    assert refused
+    assert at.broker.positions() == []
+
+
+def test_a_question_to_a_connection_that_is_gone_leaves_the_new_one_alone() -> None:
+    with bench(patience=replace(QUICK, query_seconds=1.0)) as made:
+        at = Scene(made).begun()
+        link = at.broker._link
+        answers: list[BaseException] = []
+
+        async def never(client: Any) -> None:
+            await client.wrapper.startReq("never answered")
+
+        async def ask() -> None:
+            try:
+                await link.ask(never, "nothing that is answered")
+            except BrokerTimeout as error:
+                answers.append(error)
+
+        async def drop() -> None:
+            link.drop("for a test")
+
+        at.broker._thread.soon(ask())
+        at.broker._thread.soon(drop())
+        at.reconnected()
+        at.until(lambda: bool(answers), "the question is given up")
+        at.listen()
+
+        assert at.connections == [DOWN, UP]
+        assert at.broker.account().equity_usd == 5000
+
+
+def test_orders_of_another_account_of_the_login_are_neither_listed_nor_cancelled(
+    at: Scene,
+) -> None:
+    at.place()
+
+    def place_for_another(gateway: Gateway) -> None:
+        (order,) = [
+            each for each in gateway.venue.books.orders.values() if each.request.order_ref == STOP
+        ]
+        order.request = replace(order.request, account="DU7777777")
+
+    at.bench.call(place_for_another)
+
+    assert STOP not in at.working()
+    assert ENTRY in at.working()
 
 
 def test_the_port_that_the_gateway_gave_up_is_connected_to_anew(at: Scene) -> None:

@@ -30,11 +30,25 @@ def test_a_broken_data_farm_spoils_the_feed_until_it_is_well(at: Scene) -> None:
     assert at.feed == [FeedState.LIVE, FeedState.BROKEN, FeedState.LIVE]
 
 
+IDLE = "{} data farm connection is inactive but should be available upon demand.{}"
+
+
+def test_a_broken_farm_that_is_only_idle_now_spoils_the_feed_no_longer(at: Scene) -> None:
+    at.bench.play(1, 100, 102, 99, 101)
+    at.broadcast(2103, "Market data farm connection is broken:usfarm.us")
+
+    at.broadcast(2108, IDLE.format("Market", "usfarm.us"))
+    at.bench.play(2, 101, 103, 100, 102)
+    at.listen()
+
+    assert at.feed == [FeedState.LIVE, FeedState.BROKEN, FeedState.LIVE]
+
+
 @pytest.mark.parametrize(
     ("code", "text"),
     [
-        (2107, "HMDS data farm connection is inactive but should be available:ushmds"),
-        (2108, "Market data farm connection is inactive but should be available:usfuture"),
+        (2107, IDLE.format("HMDS", "ushmds")),
+        (2108, IDLE.format("Market", "usfarm.us")),
         (2105, "HMDS data farm connection is broken:ushmds"),
         (2157, "Sec-def data farm connection is broken:secdefnj"),
     ],

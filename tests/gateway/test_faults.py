@@ -177,7 +177,7 @@ def test_a_margin_call_takes_the_funds_and_gives_them_back() -> None:
     play(scene)
 
 
-@pytest.mark.parametrize(("broken", "restored"), [("2103", 2104), ("2105", 2106)])
+@pytest.mark.parametrize(("broken", "restored"), [("2103", 2104), ("2105", 2106), ("2157", 2158)])
 def test_a_farm_breaks_and_is_ok_again(broken: str, restored: int) -> None:
     async def scene(desk: Desk) -> None:
         fate = Fate(desk)

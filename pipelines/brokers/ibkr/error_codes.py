@@ -111,6 +111,9 @@ LINK_REACTIONS: Final[Mapping[int, LinkReaction]] = {
 MARKET_DATA_FARM_CODES: Final = frozenset({2103, 2104, 2108})
 """Codes of the farms whose loss stops bars and quotes; others serve history and contracts."""
 
+ON_DEMAND: Final = "upon demand."
+"""Before the name of an idle farm, where others have a colon."""
+
 
 def order_reaction(code: int) -> OrderReaction:
     """What a code means for the order whose id it carries."""
@@ -142,5 +145,10 @@ def history_reaction(code: int, text: str) -> HistoryReaction:
 
 
 def farm_of(text: str) -> str:
-    """The farm's name at the end of a notice: `usfuture` of `… connection is OK:usfuture`."""
-    return text.rpartition(":")[2].strip() or "unnamed"
+    """The farm's name at the end of a notice: `usfuture` of `… connection is OK:usfuture`.
+
+    The notice of an idle farm ends `… should be available upon demand.usfuture`; names like
+    `usfarm.us` have points of their own.
+    """
+    _, is_idle, name = text.rpartition(ON_DEMAND)
+    return (name if is_idle else text.rpartition(":")[2]).strip(" :") or "unnamed"

@@ -22,7 +22,7 @@ from tenacity import (
 
 from engine.broker import ConnectionState
 from engine.errors import BrokerMismatch, BrokerTimeout, BrokerUnreachable, ClientIdInUse
-from pipelines.brokers.ibkr.client_library import told_client
+from pipelines.brokers.ibkr.client_library import request_error, told_client
 from pipelines.brokers.ibkr.connecting import address, chosen_account, open_client
 from pipelines.brokers.ibkr.error_codes import LinkReaction, link_reaction
 from pipelines.brokers.ibkr.messages import NO_REQUEST, ErrorTold, Message, TimeTold
@@ -129,18 +129,26 @@ class Link:
         """Await an answer within the time for queries.
 
         A question without an answer makes the connection suspect, because its answer could be
-        taken for that of the next one: it is dropped and made anew. Raises `BrokerTimeout`.
+        taken for that of the next one: it is dropped and made anew. Raises `BrokerTimeout`, and
+        `BrokerUnreachable` for a question that is refused: what it asks for may be there again in
+        a moment, as contracts are once their farm is back.
         """
-        seconds = self.settings.patience.query_seconds
+        seconds, client = self.settings.patience.query_seconds, self.client
         try:
             async with asyncio.timeout(seconds):
-                return await question(self.client)
+                return await question(client)
         except TimeoutError:
-            self.drop(f"no answer about {what} in {seconds:g} s")
+            if client is self._client:  # Else it is gone already, and another one in its place.
+                self.drop(f"no answer about {what} in {seconds:g} s")
             raise BrokerTimeout(
                 f"{self._address}: no answer about {what} in {seconds:g} s; nothing is known. "
                 "The connection is made anew, ask again then"
             ) from None
+        except request_error(self.settings.library) as error:
+            raise BrokerUnreachable(
+                f"{self._address}: the question about {what} was refused "
+                f"({error.code}: {error.message}); nothing is known, ask again"
+            ) from error
         except ConnectionError as error:
             raise BrokerUnreachable(
                 f"{self._address}: the connection was lost before the answer about {what} came"
@@ -197,6 +205,10 @@ class Link:
         self.is_reading_in = True
         try:
             await self._read_in()
+        except (BrokerTimeout, BrokerUnreachable) as error:
+            if client is self._client:  # Without what it would have told the link is no use.
+                self.drop(f"not read in: {error}")
+            raise
         finally:
             self.is_reading_in = False
         if client is self._client and not self._is_cut:

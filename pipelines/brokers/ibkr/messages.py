@@ -23,6 +23,7 @@ class OrderTold:
     client_id: int
     perm_id: int
     parent_id: int
+    account: str
     ref: OrderRef | None
     symbol: str
     con_id: int

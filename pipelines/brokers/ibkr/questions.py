@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from engine.broker import (
     AccountReported,
@@ -113,7 +113,7 @@ class Questions:
         listed = {
             (message.client_id, message.order_id, message.perm_id): message
             for message in heard
-            if isinstance(message, OrderTold) and not message.is_completed
+            if self._is_of_account(message) and not message.is_completed
         }
         unfilled = {
             (told.client_id, told.order_id)
@@ -133,7 +133,7 @@ class Questions:
             await self._link.ask(
                 lambda client: client.reqCompletedOrdersAsync(apiOnly=False), "completed orders"
             )
-            told = [m for m in self._heard if isinstance(m, OrderTold) and m.is_completed]
+            told = [m for m in self._heard if self._is_of_account(m) and m.is_completed]
         return [
             CompletedOrder(ref=order.ref, event=self._end_of(order))
             for order in told
@@ -170,6 +170,10 @@ class Questions:
             f"contracts of {self._instrument.symbol}",
         )
         return [listed_contract(detail) for detail in details]
+
+    def _is_of_account(self, message: Message) -> TypeGuard[OrderTold]:
+        """Whether it is an order of our account: a login may see those of others."""
+        return isinstance(message, OrderTold) and message.account in ("", self._link.account)
 
     def _working(
         self, told: OrderTold, status: StatusTold | None, unfilled: set[tuple[int, int]]

@@ -156,6 +156,7 @@ def _order_told(
         client_id=order.clientId,
         perm_id=order.permId,
         parent_id=order.parentId if 0 < order.parentId < 2**31 - 1 else 0,
+        account=order.account,
         ref=OrderRef(order.orderRef) if order.orderRef else None,
         symbol=contract.symbol,
         con_id=contract.conId,
