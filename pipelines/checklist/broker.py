@@ -79,9 +79,7 @@ class BrokerProbes:
     def clock(self) -> Found:
         """Our clock and the broker's agree."""
         if self.has_own_time:
-            return Skipped(
-                "a simulated gateway has no clock of its own to be asked"
-            )
+            return Skipped("a simulated gateway has no clock of its own to be asked")
         skew = (self.broker.now() - datetime.now(UTC)).total_seconds()
         if abs(skew) > SKEW_SECONDS_MAX:
             return Failed(
