@@ -9,7 +9,7 @@ from assets import told
 from assets.learned_history import learned_history
 from assets.outcomes import outcomes
 from assets.partitions import sessions_of
-from assets.ports import LearningJournal, MarketStore, Warehouse
+from assets.ports import LearningJournal, MarketStore, SessionJournals, Warehouse
 from assets.standings import calibration_before
 from assets.tables import schema_check, stage_asset
 from engine.learning.calibration import calibrate
@@ -33,11 +33,13 @@ def calibration(
     context: dg.AssetExecutionContext,
     market: dg.ResourceParam[MarketStore],
     warehouse: dg.ResourceParam[Warehouse],
+    session_journals: dg.ResourceParam[SessionJournals],
     rules: dg.ResourceParam[Rules],
     learning_journal: dg.ResourceParam[LearningJournal],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """Reliability tables, scores and maps per template and side, of sessions already over."""
     dates = [each.session_date for each in sessions_of(context.partition_keys, rules.session)]
+    session_journals.refuse_untraded(dates)
     history = learned_history(market, dates, rules)
     law, enough = rules.learning.calibration, rules.beliefs.calibration_outcomes_min
     parts, learned = [calibration_before(warehouse, dates[0], rules)], {}

@@ -9,7 +9,15 @@ import polars as pl
 from assets import told
 from assets.attribution import attribution as attributed
 from assets.learned_history import LearnedHistory, learned_history
-from assets.made_from import OF_BARS, OF_JOURNAL, bars_of, beside
+from assets.made_from import (
+    OF_BARS,
+    OF_JOURNAL,
+    OF_NIGHT,
+    bars_of,
+    beside,
+    digest_of_night,
+    night_before,
+)
 from assets.partitions import NIGHT_BEFORE, sessions_of
 from assets.ports import LearningJournal, MarketStore, SessionJournals, Warehouse
 from assets.standings import state_before
@@ -50,6 +58,7 @@ def learning_state(
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """Trust in each template after the session, from that of the night before."""
     dates = [each.session_date for each in sessions_of(context.partition_keys, rules.session)]
+    session_journals.refuse_untraded(dates)
     history = learned_history(market, dates, rules)
     weighed = _weighed(trades, attribution)
     before, parts = state_before(warehouse, dates[0], rules), []
@@ -88,10 +97,12 @@ def _say_made_from(
     """Keep with each night what it found, so that a correction of it is noticed."""
     bars = bars_of(context.instance, beside(context.asset_key, "bars"), [str(day) for day in dates])
     seals = journals.seals(dates)
+    before = night_before(context.instance, context.asset_key, dates[0])
     for day in dates:
         sealed = {OF_JOURNAL: seals[day]} if day in seals else {}
-        made_from = {OF_BARS: bars[str(day)], **sealed}
+        made_from = {OF_NIGHT: digest_of_night(before), OF_BARS: bars[str(day)], **sealed}
         context.add_asset_metadata(made_from, context.asset_key, str(day))
+        before = made_from
 
 
 def _weighed(trades: pl.DataFrame, attribution: pl.DataFrame) -> pl.DataFrame:

@@ -23,6 +23,9 @@ OF_BARS: Final = "made_from_bars"
 OF_JOURNAL: Final = "made_from_journal"
 """Metadata of a night: the seal on the last event of its session."""
 
+OF_NIGHT: Final = "made_from_night"
+"""Metadata of a night: a digest of the night before it; empty for the first one."""
+
 _PAGE: Final = 500
 
 
@@ -38,6 +41,24 @@ def bars_of(
 
     From what was last told of each; a session of which nothing was told is left out of it.
     """
+    return _digests(instance, bars, partition_keys, of_its_own=1)
+
+
+def bars_before(
+    instance: dg.DagsterInstance, bars: dg.AssetKey, partition_keys: Sequence[str]
+) -> dict[str, str]:
+    """By session: one digest of the bars that its context reads, which are not its own."""
+    return _digests(instance, bars, partition_keys, of_its_own=0)
+
+
+def _digests(
+    instance: dg.DagsterInstance,
+    bars: dg.AssetKey,
+    partition_keys: Sequence[str],
+    *,
+    of_its_own: int,
+) -> dict[str, str]:
+    """By session, of the bars of the sessions before it and of none or one session of its own."""
     wanted = sorted(partition_keys)
     known = sorted(instance.get_materialized_partitions(bars))
     before = [key for key in known if wanted and key < wanted[0]][-PRIOR_SESSIONS:]
@@ -45,8 +66,11 @@ def bars_of(
     told = newest_metadata(instance, bars, read)
     found = {}
     for key in wanted:
-        window = [each for each in read if each <= key][-PRIOR_SESSIONS - 1 :]
-        contents = [(each, told.get(each, {}).get(BARS_CONTENT)) for each in window]
+        window = [each for each in read if each < key or (of_its_own and each == key)]
+        contents = [
+            (each, told.get(each, {}).get(BARS_CONTENT))
+            for each in window[-PRIOR_SESSIONS - of_its_own :]
+        ]
         text = " ".join(f"{each}:{content}" for each, content in contents if content is not None)
         found[key] = hashlib.sha256(text.encode()).hexdigest()
     return found
@@ -62,6 +86,24 @@ def corrected_sessions(
     now = bars_of(instance, beside(night, "bars"), [str(day) for day in session_dates])
     was = {day: first_metadata(instance, night, str(day)).get(OF_BARS) for day in session_dates}
     return {day for day in session_dates if was[day] is not None and was[day] != now[str(day)]}
+
+
+def digest_of_night(told: Mapping[str, Any]) -> str:
+    """One digest of what a night was made from, all nights before it included; empty for none.
+
+    A night done before nights told of each other has one as well, of what it tells.
+    """
+    parts = [f"{name}:{told[name]}" for name in (OF_NIGHT, OF_BARS, OF_JOURNAL) if name in told]
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest() if parts else ""
+
+
+def night_before(
+    instance: dg.DagsterInstance, night: dg.AssetKey, session_date: date
+) -> Mapping[str, Any]:
+    """What the newest night before a session told of itself; empty without one."""
+    made = instance.get_materialized_partitions(night)
+    before = max((key for key in made if key < str(session_date)), default=None)
+    return {} if before is None else newest_metadata(instance, night, [before]).get(before, {})
 
 
 def newest_metadata(

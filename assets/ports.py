@@ -184,6 +184,13 @@ class SessionJournals(Protocol):
         """By session: a hash that differs once its fills or its account were corrected."""
         ...
 
+    def refuse_untraded(self, session_dates: Sequence[date]) -> None:
+        """Raises `JournalError` for a session that no night may learn from.
+
+        It is one that the desk did not trade though it had traded before: whoever rehearsed it.
+        """
+        ...
+
     def verify(self, session_date: date) -> Verified | Broken:
         """Follow the hash chain of the session's journal to its end."""
         ...

@@ -43,6 +43,7 @@ def trades(
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """What was traded, from flat to flat, with what was meant beside it."""
     sessions = sessions_of(context.partition_keys, rules.session)
+    session_journals.refuse_untraded([each.session_date for each in sessions])
     filled, decided = (
         stored_rows(warehouse, name, sessions, rules) for name in ("executions", "decisions")
     )

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import dagster as dg
@@ -16,6 +17,12 @@ from pipelines.schedules import NEW_YORK, RANGE_FIRST, RANGE_LAST
 from pipelines.session_outlook import session_of
 from pipelines.session_request import Closed
 from pipelines.wiring import Wiring
+
+_UNDER_WAY: Final = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +105,9 @@ def _asked_again(
         return None
     if _is_open(wiring):
         return dg.SkipReason(f"{found.why}; {job.name} waits until today's session is over")
+    busy = _under_way(instance)
+    if busy:
+        return dg.SkipReason(f"{found.why}; {job.name} waits for the run of {busy} under way")
     return _again(job.name, found, attempt)
 
 
@@ -108,6 +118,14 @@ def _again(job: str, found: Correction, attempt: str) -> dg.RunRequest:
         job_name=job,
         tags={RANGE_FIRST: first, RANGE_LAST: last, "credence/why": found.why},
     )
+
+
+def _under_way(instance: dg.DagsterInstance) -> str:
+    """The job that is at work on the past, empty for none: a night builds on what it leaves."""
+    for job in (recompute_market.name, nightly.name):
+        if instance.get_runs(dg.RunsFilter(job_name=job, statuses=_UNDER_WAY), limit=1):
+            return job
+    return ""
 
 
 def _is_open(wiring: Wiring) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.desk import Mode
+from engine.errors import JournalError
 from engine.journal import Broken, Event, Kind, Verified
 from engine.rules import Rules
 from pipelines.journal_store import JournalReader
@@ -54,6 +55,38 @@ class HomeJournals:
             if path.is_file():
                 found = {**JournalReader(path).seals(), **found}
         return {day: found[day] for day in session_dates if day in found}
+
+    def teaching(self, session_dates: Sequence[date]) -> set[date]:
+        """Those that a night may learn from: a journal tells of them, and the desk was there.
+
+        Before its first session in any mode it learns from rehearsals and replays; since then a day
+        that it did not trade teaches nothing, whoever rehearsed it.
+        """
+        traded = self._traded_dates()
+        first = min(traded, default=date.max)
+        replayed = set(JournalReader(self.replayed).sessions()) if self.replayed.is_file() else ()
+        return {
+            day
+            for day in session_dates
+            if day in traded or (day < first and (day in replayed or self.rehearsed(day).is_file()))
+        }
+
+    def refuse_untraded(self, session_dates: Sequence[date]) -> None:
+        """Raises `JournalError` naming the sessions that the desk, trading by then, did not."""
+        traded = self._traded_dates()
+        first = min(traded, default=date.max)
+        refused = sorted(day for day in session_dates if day > first and day not in traded)
+        if refused:
+            raise JournalError(
+                f"{', '.join(map(str, refused))}: expected a session that the desk traded, found "
+                f"none; it trades since {first}, and from then on a rehearsal or a replay teaches "
+                "nothing: do the nights before and after it, each by themselves"
+            )
+
+    def _traded_dates(self) -> set[date]:
+        """The sessions of the desk, in whatever mode."""
+        paths = [path for path in map(self.traded, TRADED) if path.is_file()]
+        return {day for path in paths for day in JournalReader(path).sessions()}
 
     def path(self, session_date: date) -> Path:
         """The journal that tells of a session: of the desk, else a rehearsal's, else a replay's.

@@ -17,8 +17,9 @@ import pytest
 from command_line import copied, credence
 
 from engine.broker import AccountReported, CommissionReported
-from engine.desk import SessionClosed, fact_of
+from engine.desk import Mode, SessionClosed, fact_of
 from engine.desk.encoding import entry_of
+from engine.errors import JournalError
 from engine.generator import plant_faults
 from engine.journal import Entry, Event, Stamp
 from engine.learning.lessons import NightLearned
@@ -95,6 +96,15 @@ class Desk:
         assert result.success
         return result
 
+    def nights(self, first: date, last: date) -> dg.ExecuteInProcessResult:
+        """The nights of a range, as a person backfills them."""
+        return self.definitions.resolve_job_def("nightly").execute_in_process(
+            instance=self.instance,
+            tags={RANGE_FIRST: str(first), RANGE_LAST: str(last)},
+            run_config=QUIET,
+            raise_on_error=False,
+        )
+
     def tables(self) -> Mapping[str, pl.DataFrame]:
         warehouse = self.wiring.warehouse
         return {name: warehouse.read(name, "MES", DAYS[0], DAYS[-1]) for name in OF_NIGHTS}
@@ -108,6 +118,30 @@ def desk(learned_home: Path, tmp_path: Path) -> Iterator[Desk]:
     home = copied(learned_home, tmp_path / "home")
     with opened(home) as instance:
         yield Desk(home, instance)
+
+
+UNTRADED = DAYS[3]
+"""A day on which the desk of `desk_with_a_gap` was off, and which somebody rehearsed."""
+
+
+@pytest.fixture
+def desk_with_a_gap(learned_home: Path, tmp_path: Path) -> Iterator[Desk]:
+    """A desk that traded all days but one, on paper, and learned from all it traded."""
+    home = copied(learned_home, tmp_path / "home")
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        desk = Desk(home, instance)
+        journals, warehouse = desk.wiring.session_journals, desk.wiring.warehouse
+        events = list(JournalReader(journals.replayed).events())
+        traded = [day for day in DAYS if day != UNTRADED]
+        write_journal(desk, journals.traded(Mode.PAPER), events, traded)
+        write_journal(desk, journals.rehearsed(UNTRADED), events, [UNTRADED])
+        journals.replayed.unlink()
+        for name in ("decisions", "executions", *OF_NIGHTS):
+            none = warehouse.read(name, "MES", UNTRADED, UNTRADED).clear()
+            warehouse.replace_partitions(name, none, symbol="MES", session_dates=[UNTRADED])
+        assert desk.nights(DAYS[0], DAYS[2]).success
+        assert desk.nights(DAYS[4], DAYS[5]).success
+        yield desk
 
 
 @contextmanager
@@ -155,15 +189,27 @@ def correct_a_bar(desk: Desk) -> None:
 
 def correct_a_fill(desk: Desk, day: date, more_usd: Decimal) -> None:
     """The broker corrects the fee of the first fill of a day, and what the account held after."""
-    path = desk.wiring.session_journals.replayed
+    path = desk.wiring.session_journals.path(day)
     events = list(JournalReader(path).events())
+    write_journal(desk, path, events, JournalReader(path).sessions(), dearer=(day, more_usd))
+
+
+def write_journal(
+    desk: Desk,
+    path: Path,
+    events: list[Event],
+    days: list[date],
+    dearer: tuple[date, Decimal] = (date.min, Decimal(0)),
+) -> None:
+    """A fresh journal of some days, with the first fee of one of them that much dearer."""
 
     def play(sink: StoredSink) -> None:
-        for of_day in DAYS:
+        for of_day in days:
             own = [each for each in events if each.session_date == str(of_day)]
-            entries = _dearer(own, more_usd) if of_day == day else map(_entry, own)
+            entries = _dearer(own, dearer[1]) if of_day == dearer[0] else map(_entry, own)
             sink.commit(list(entries), Stamp(of_day, own[0].contracts_hash, own[0].code_version))
 
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_fresh_journal(path, desk.wiring.home.aside, play)
 
 
@@ -287,6 +333,66 @@ def test_each_correction_by_itself_re_runs_the_nights_after_it_and_says_so(desk:
     assert len({each.changes for each in desk.lessons()}) == 3
     assert told_of(again, "learning_state")["nights_corrected"] == 1
     assert desk.tick() == "nothing was traded"
+
+
+def test_nights_are_done_again_on_both_sides_of_a_day_the_desk_did_not_trade(
+    desk_with_a_gap: Desk,
+) -> None:
+    desk, calm = desk_with_a_gap, desk_with_a_gap.tick()
+    before = desk.tables()
+
+    correct_a_fill(desk, CORRECTED, Decimal("2.00"))
+    asked = [desk.tick()]
+    done = [desk.nights(*range_of(asked[0]))]
+    asked.append(desk.tick())
+    done.append(desk.nights(*range_of(asked[1])))
+    by_hand = desk.nights(CORRECTED, DAYS[-1])
+    after = desk.tables()
+
+    assert [range_of(each) for each in asked] == [(CORRECTED, DAYS[2]), (DAYS[4], DAYS[5])]
+    assert [each.success for each in done] == [True, True]
+    assert calm == desk.tick() == "nothing was traded"
+    assert changed_sessions(before, after, "trades") == [CORRECTED]
+    assert changed_sessions(before, after, "learning_state") == [*DAYS[1:3], *DAYS[4:]]
+    assert not by_hand.success
+    assert said_by_the_failure_of(by_hand, "trades").startswith(
+        "2025-01-07: expected a session that the desk traded, found none; it trades since "
+        "2025-01-02, and from then on a rehearsal or a replay teaches nothing"
+    )
+    assert all(UNTRADED not in set(rows["session_date"]) for rows in after.values())
+
+
+def range_of(asked: dg.RunRequest | str) -> tuple[date, date]:
+    assert isinstance(asked, dg.RunRequest), asked
+    assert asked.job_name == "nightly"
+    first, last = (date.fromisoformat(asked.tags[name]) for name in (RANGE_FIRST, RANGE_LAST))
+    return first, last
+
+
+def said_by_the_failure_of(result: dg.ExecuteInProcessResult, step: str) -> str:
+    """What the error behind the failure of a step says, without its type."""
+    failed = result.failure_data_for_node(step)
+    assert failed is not None
+    assert failed.error is not None
+    assert failed.error.cause is not None
+    return failed.error.cause.message.partition(": ")[2].strip()
+
+
+def test_before_the_desk_traded_a_night_learns_from_what_was_rehearsed_or_replayed(
+    desk: Desk,
+) -> None:
+    journals = desk.wiring.session_journals
+    events = list(JournalReader(journals.replayed).events())
+
+    of_a_replay = journals.teaching([*DAYS, date(2025, 1, 13)])
+    write_journal(desk, journals.traded(Mode.OBSERVE), events, [DAYS[2], DAYS[4]])
+    of_a_desk = journals.teaching(DAYS)
+
+    assert of_a_replay == set(DAYS)
+    assert of_a_desk == {*DAYS[:3], DAYS[4]}
+    journals.refuse_untraded(DAYS[:3])
+    with pytest.raises(JournalError, match="2025-01-07, 2025-01-10: expected a session"):
+        journals.refuse_untraded(DAYS)
 
 
 def test_a_file_that_somebody_changed_is_no_correction(desk: Desk) -> None:

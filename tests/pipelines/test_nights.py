@@ -9,6 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from assets.made_from import OF_JOURNAL, OF_NIGHT, digest_of_night
 from contracts.calendar import session_on
 from engine.desk import Mode, SessionClosed, SessionOpened
 from engine.desk.encoding import entry_of
@@ -16,6 +17,7 @@ from engine.journal import Stamp
 from pipelines.definitions import defs
 from pipelines.journal_store import JournalWriter
 from pipelines.nights import Due, due_night, nightly_schedule, nightly_sensor
+from pipelines.schedules import RANGE_FIRST, RANGE_LAST
 from pipelines.settings import load_settings
 from pipelines.wiring import Wiring
 
@@ -86,9 +88,12 @@ class Evening:
         writer.append([entry_of(fact) for fact in facts], Stamp(day, "hash", "code"))
         writer.close()
 
-    def made(self, asset: str, day: date) -> None:
-        event = dg.AssetMaterialization(asset, partition=str(day))
+    def made(self, asset: str, day: date, **told: str) -> None:
+        event = dg.AssetMaterialization(asset, partition=str(day), metadata=told)
         self.instance.report_runless_asset_event(event)
+
+    def seal(self, day: date) -> str:
+        return self.wiring.session_journals.seals([day])[day]
 
     def tick(self) -> dg.RunRequest | str:
         with dg.build_sensor_context(
@@ -164,6 +169,45 @@ def test_the_schedule_asks_again_each_day_with_a_key_of_its_own(evening: Evening
     assert isinstance(second, dg.RunRequest)
     assert first.partition_key == second.partition_key == "2024-07-08"
     assert first.run_key != second.run_key
+
+
+def test_a_night_is_done_again_each_time_the_one_before_it_was(evening: Evening) -> None:
+    friday = date(2024, 7, 5)
+    evening.trade(friday)
+    evening.trade(TUESDAY)
+    first = {OF_NIGHT: ""}
+    evening.made("learning_state", friday, **first)
+    evening.made("learning_state", TUESDAY, **{OF_NIGHT: digest_of_night(first)})
+
+    calm = evening.tick()
+    evening.made("learning_state", friday, **{OF_NIGHT: "", OF_JOURNAL: evening.seal(friday)})
+    second = evening.tick()
+    evening.made("learning_state", friday, **{OF_NIGHT: "another one"})
+    third = evening.tick()
+
+    assert calm == "learned from every session, last 2024-07-09"
+    assert isinstance(second, dg.RunRequest)
+    assert isinstance(third, dg.RunRequest)
+    assert second.tags[RANGE_FIRST] == second.tags[RANGE_LAST] == str(TUESDAY)
+    assert second.tags["credence/why"] == "the night of 2024-07-05 was done again"
+    assert second.run_key != third.run_key
+
+
+def test_a_night_waits_for_the_one_that_is_done_again(evening: Evening) -> None:
+    evening.trade(TUESDAY)
+    evening.made("learning_state", TUESDAY, **{OF_JOURNAL: "of another journal"})
+    run = evening.instance.create_run_for_job(
+        defs.resolve_job_def("nightly"), status=dg.DagsterRunStatus.STARTED
+    )
+
+    waiting = evening.tick()
+    evening.instance.report_run_canceled(run)
+    asked = evening.tick()
+
+    assert waiting == (
+        "the journal of 2024-07-09 was corrected; nightly waits for the run of nightly under way"
+    )
+    assert isinstance(asked, dg.RunRequest)
 
 
 def test_a_desk_that_never_traded_has_no_night(evening: Evening) -> None:
