@@ -7,6 +7,7 @@ import dagster as dg
 import polars as pl
 
 from assets import told
+from assets.made_from import OF_BARS, bars_before, beside
 from assets.partitions import FROM_PRIOR_SESSIONS, sessions_of
 from assets.ports import MarketStore, Warehouse
 from assets.preopen_review import HISTORY_MIN
@@ -35,7 +36,11 @@ def session_context(
     rules: dg.ResourceParam[Rules],
 ) -> dg.MaterializeResult[pl.DataFrame]:
     """Levels, medians and seeds of the sessions before: one row, reviewed before the open."""
+    bars = beside(context.asset_key, "bars")
+    made_from = bars_before(context.instance, bars, context.partition_keys)
     rows = contexts_from(market, sessions_of(context.partition_keys, rules.session), rules)
+    for key, digest in made_from.items():
+        context.add_asset_metadata({OF_BARS: digest}, context.asset_key, key)
     return dg.MaterializeResult(
         value=rows,
         metadata={

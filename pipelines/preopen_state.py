@@ -5,6 +5,7 @@ from typing import Final
 
 import dagster as dg
 
+from assets.made_from import OF_BARS, bars_before, beside, newest_metadata
 from pipelines.session_request import Green, NotGreen, Preopen
 
 CONTEXT: Final = dg.AssetKey("session_context")
@@ -29,6 +30,11 @@ def preopen_state(instance: dg.DagsterInstance, session_date: date, contracts_ha
         return NotGreen(
             f"the context of {session_date} was made under other contracts; launch preopen"
         )
+    if is_outdated(instance, session_date):
+        return NotGreen(
+            f"the bars were corrected since the context of {session_date} was made; "
+            "launch preopen again"
+        )
     verdicts = _verdicts(instance, session_date, since=found[0].timestamp)
     missing = sorted(CHECKS - verdicts.keys())
     if missing:
@@ -38,6 +44,17 @@ def preopen_state(instance: dg.DagsterInstance, session_date: date, contracts_ha
         told = "; ".join(f"{name}: {verdicts[name].description}" for name in failed)
         return NotGreen(f"not passed: {told}")
     return Green(f"the context of {session_date} is there, {len(verdicts)} checks passed")
+
+
+def is_outdated(instance: dg.DagsterInstance, session_date: date) -> bool:
+    """Whether the bars that the newest context of a session was made from were corrected since.
+
+    The run makes its context from the bars as they are: it would open under one nobody reviewed.
+    """
+    key = str(session_date)
+    told = newest_metadata(instance, CONTEXT, [key]).get(key, {})
+    now = bars_before(instance, beside(CONTEXT, "bars"), [key])[key]
+    return OF_BARS in told and told[OF_BARS] != now
 
 
 def _verdicts(

@@ -15,6 +15,7 @@ from assets.prior_sessions import PRIOR_SESSIONS
 from contracts import load_rules
 from contracts.calendar import closure_reason, is_session
 from pipelines.jobs import market_day, preopen
+from pipelines.preopen_state import CONTEXT, is_outdated
 
 NEW_YORK: Final = "America/New_York"
 RANGE_FIRST: Final = "dagster/asset_partition_range_start"
@@ -41,15 +42,16 @@ def market_day_schedule(
 
 @dg.schedule(
     job=preopen,
-    cron_schedule=["30,40,50 8 * * 1-5", "0,10 9 * * 1-5"],
+    cron_schedule=["30,40,50 8 * * 1-5", "*/10 9 * * 1-5"],
     execution_timezone=NEW_YORK,
-    description="08:30 New York on session days, again every ten minutes while it waits: review "
-    "the last session and make the context of today.",
+    description="08:30 New York on session days, every ten minutes until 09:50 while it waits or "
+    "when bars were corrected since: review the last session and make the context of today.",
 )
 def preopen_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """08:30 New York on session days: review the last session and make the context of today.
 
-    While sessions are missing it waits and says so; it asks again every ten minutes until 09:10.
+    While sessions are missing it waits and says so; it asks again every ten minutes until 09:50,
+    and once more for each correction of the bars that the context was made from.
     """
     now = context.scheduled_execution_time.astimezone(ZoneInfo(NEW_YORK))
     rules, today = load_rules().session, now.date()
@@ -61,7 +63,8 @@ def preopen_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | d
             f"waiting for {len(missing)} sessions from {missing[0]} to {missing[-1]}; "
             "run market_day over them"
         )
-    if str(today) in context.instance.get_materialized_partitions(dg.AssetKey("session_context")):
+    made = context.instance.get_materialized_partitions(CONTEXT)
+    if str(today) in made and not is_outdated(context.instance, today):
         return dg.SkipReason(f"the context of {today} is there")
     return dg.RunRequest(run_key=f"preopen {now:%Y-%m-%d %H:%M}", partition_key=str(today))
 
