@@ -110,10 +110,11 @@ def sessions_to_learn(
     """The stored sessions of a range, every one with a journal.
 
     Raises `InputRefused` naming the first that lacks its bars or a journal: a night builds on the
-    one before it, so none may be passed over.
+    one before it, so none may be passed over; `JournalError` for one that the desk, trading by
+    then, did not trade.
     """
     rules, stored = wiring.rules, wiring.market.session_dates("bars", wiring.settings.symbol)
-    known = [day for day in stored if wiring.session_journals.path(day).is_file()]
+    known = sorted(wiring.session_journals.teaching(stored))
     if not known:
         raise InputRefused(
             f"{wiring.home.root}: expected sessions with outcomes and a journal, found none; "
@@ -127,6 +128,7 @@ def sessions_to_learn(
                 f"{day}: expected stored outcomes, found none; run market_day for it"
             )
         if day not in known:
+            wiring.session_journals.refuse_untraded([day])
             raise InputRefused(
                 f"{day}: expected a journal, found none; trade, rehearse or replay it, or name "
                 "another range with --from and --to"
