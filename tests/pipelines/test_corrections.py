@@ -335,6 +335,7 @@ def test_each_correction_by_itself_re_runs_the_nights_after_it_and_says_so(desk:
     assert desk.tick() == "nothing was traded"
 
 
+@pytest.mark.campaign
 def test_nights_are_done_again_on_both_sides_of_a_day_the_desk_did_not_trade(
     desk_with_a_gap: Desk,
 ) -> None:
