@@ -199,7 +199,7 @@ def _next_date(told: SessionMaterial) -> date:
 DESK_WORDS: Final[Mapping[KillState, str]] = {
     KillState.RUNNING: "free to trade",
     KillState.HALTED: "halted: no entries",
-    KillState.KILLED: "killed: flat and locked",
+    KillState.KILLED: "killed: locked until a person resumes it",
 }
 """What the kill switch let the desk do when the session was over."""
 

@@ -258,6 +258,12 @@ def test_a_lever_pulled_weeks_later_is_no_part_of_the_session(material: SessionM
     assert 'desk at the end <b class="good">free to trade</b>' in session_page(of)
 
 
+def test_a_killed_desk_is_not_called_flat_by_its_page(material: SessionMaterial) -> None:
+    page = session_page(with_facts(material, kill(KillState.KILLED, KillEvent.TRIGGERED)))
+
+    assert '<b class="bad">killed: locked until a person resumes it</b>' in page
+
+
 def test_what_happens_after_the_close_is_told_apart(material: SessionMaterial) -> None:
     closes_at = material.session.closes_at
     assert material.ended_at <= closes_at + AFTERWARDS
