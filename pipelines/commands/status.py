@@ -31,7 +31,9 @@ from pipelines.storage import Home
 NEW_YORK: Final = ZoneInfo("America/New_York")
 REHEARSALS: Final = "rehearsals"
 DESK: Final = "desk"
-ALIVE: Final = frozenset({RunState.WAITING, RunState.STARTING, RunState.RUNNING, RunState.STOPPING})
+UNDER_WAY: Final = frozenset(
+    {RunState.WAITING, RunState.STARTING, RunState.RUNNING, RunState.STOPPING}
+)
 """States of a run whose process should be there."""
 
 _KILL_FACTS: Final = Reader(KillChanged, FlatVerified)
@@ -176,7 +178,7 @@ def _session(home: Home) -> Mapping[str, Any] | None:
 def _session_text(session: Mapping[str, Any] | None) -> str:
     if session is None:
         return "none ran yet; start one with: credence session"
-    is_under_way = session["run"] in ("starting", "running", "stopping")
+    is_under_way = session["run"] in UNDER_WAY
     run = session["run"] if session["is_alive"] else f"{session['run']}, no process now"
     if is_under_way and session["is_alive"]:
         run = f"[green]{session['run']}[/], process {session['pid']}"

@@ -212,12 +212,13 @@ def test_the_desks_own_journal_speaks_before_a_newer_rehearsal_or_alert(tmp_path
     assert desk["state"] == "killed"
 
 
-def test_a_session_whose_process_is_gone_is_said_to_be_gone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("run", ["waiting", "running"])
+def test_a_session_whose_process_is_gone_is_said_to_be_gone(tmp_path: Path, run: str) -> None:
     beat = {
         "at": "2025-01-02T15:00:00+00:00",
         "pid": 1,
         "life": "another life",
-        "run": "running",
+        "run": run,
         "mode": "paper",
         "symbol": "MES",
         "session_date": "2025-01-02",
