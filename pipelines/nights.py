@@ -11,6 +11,7 @@ import dagster as dg
 from engine.desk import SessionClosed, fact_of
 from engine.journal import Kind
 from pipelines.corrections import Correction, corrected_market, corrected_nights
+from pipelines.instance import UNFINISHED
 from pipelines.jobs import market_day, nightly, recompute_market
 from pipelines.journal_store import JournalReader
 from pipelines.schedules import NEW_YORK, RANGE_FIRST, RANGE_LAST
@@ -18,11 +19,7 @@ from pipelines.session_outlook import session_of
 from pipelines.session_request import Closed
 from pipelines.wiring import Wiring
 
-_UNDER_WAY: Final = (
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-)
+_UNDER_WAY: Final = (dg.DagsterRunStatus.QUEUED, *UNFINISHED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
