@@ -102,7 +102,7 @@ def _is_refused_with_another(orders: Orders, order: Order) -> bool:
     leads = _LEADS.get(order.leg, ())
     return any(
         lead.sent_at == order.sent_at and lead.state in (OrderState.SENT, OrderState.REJECTED)
-        for lead in orders.of(order.decision_id, *leads)
+        for lead in orders.of(order.decision_id)
         if lead.leg in leads
     )
 
