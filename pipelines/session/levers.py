@@ -18,6 +18,7 @@ from pipelines.session.authority import PAPER_PREFIX
 from pipelines.session.desk_process import DeskProcess, desk_process
 from pipelines.session.files import SessionFiles
 from pipelines.session.inbox import LeverAnswer, LeverCommand, LeverInbox
+from pipelines.session.observing import seen_by
 from pipelines.session.reaching import connect_hearing
 from pipelines.session.reins import Reins
 
@@ -112,11 +113,14 @@ def _act(
 
 
 def _broker_for(verb: OperatorVerb, desk: LeverDesk) -> LiveBroker:
-    """The broker of a lever that needs one; a kill stands even where none can be made."""
+    """The broker of a lever that needs one, as the desk's mode sees it.
+
+    A kill stands even where none can be made.
+    """
     if verb not in NEEDS_BROKER:
         return UnreachableBroker("a lever without a session")
     try:
-        return desk.broker()
+        return seen_by(desk.mode, desk.broker(), desk.files, desk.rules)
     except CredenceError as error:
         if verb is not OperatorVerb.KILL:
             raise
@@ -213,6 +217,8 @@ class _LonelyLever:
                 self._say("the broker cannot be reached: no answer yet, and not waited for longer")
                 return
             self._require_account()
+            if self._desk.mode is Mode.OBSERVE:  # A shadow is flattened by the market's next bar.
+                self._broker.subscribe(self._desk.rules.instrument.symbol)
             self._is_connected = True
         except RetryLater as error:
             self._say_once(f"the broker cannot be reached: {error}")
@@ -280,9 +286,12 @@ class _LonelyLever:
     def _hear(self) -> None:
         if self._is_connected:
             self._broker.wait(POLL_SECONDS)
-            for report in self._broker.told():
+            told = self._broker.told()
+            for report in told:
                 if not isinstance(report, MarketReport):
                     self._process.dealing.tell(report)
+            if told:
+                self._broker.caught_up()
         self._reins.obey()
         self._process.dealing.tick()
         self._reins.report()

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
-from decimal import Decimal
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Final
@@ -13,18 +12,15 @@ import orjson
 from assets.ports import MarketStore
 from assets.prior_sessions import contexts_from
 from engine.broker import LiveBroker
-from engine.desk import Mode
-from engine.exchange import exchange_settings
 from engine.journal import Kind
 from engine.rules import Rules
-from pipelines.brokers.exchange_orders import KeptExchange
-from pipelines.brokers.observed import ObservedBroker
 from pipelines.journal_store import JournalReader
 from pipelines.session.bars import SessionBars
 from pipelines.session.desk_process import DeskProcess, desk_process
 from pipelines.session.files import SessionFiles
 from pipelines.session.heartbeat import RunState
 from pipelines.session.loop import SessionLoop
+from pipelines.session.observing import seen_by
 from pipelines.session.opening import admit, is_worth_waiting, refuse_closed
 from pipelines.session.plan import Ending, SessionPlan, SessionResult
 from pipelines.session.pulse import Pulse
@@ -32,9 +28,6 @@ from pipelines.session.reaching import reach
 from pipelines.session.reins import Reins
 
 _END_OF_LINES: Final = None
-
-SHADOW_DEPOSIT_USD: Final = Decimal(10_000)
-"""What the shadow's own books begin with; the desk is told the real account's money."""
 
 
 class SessionRun:
@@ -60,7 +53,7 @@ class SessionRun:
         self._files = files
         self._rules = rules
         self._market = market
-        self._broker = _seen_by(plan.mode, broker, files, rules)
+        self._broker = seen_by(plan.mode, broker, files, rules)
         self._told = told
         self._interrupts: tuple[type[BaseException], ...] = (KeyboardInterrupt, *interrupted_by)
         self._lines: SimpleQueue[str | None] = SimpleQueue()
@@ -221,15 +214,6 @@ class SessionRun:
             decision_ms=tuple(loop.decision_ms),
             decided_at=desk.dealing.live.decided_at,
         )
-
-
-def _seen_by(mode: Mode, broker: LiveBroker, files: SessionFiles, rules: Rules) -> LiveBroker:
-    """The broker as a mode sees it: under OBSERVE its market is real and its orders are not."""
-    if mode is not Mode.OBSERVE:
-        return broker
-    settings = exchange_settings(rules, SHADOW_DEPOSIT_USD)
-    kept = KeptExchange(settings, files.shadow(rules.instrument.symbol))
-    return ObservedBroker(broker, kept, rules.instrument)
 
 
 def _exits(journal: JournalReader, plan: SessionPlan) -> Counter[str]:

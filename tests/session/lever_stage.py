@@ -6,7 +6,7 @@ from replay_market import RULES
 from session_stage import SessionStage, entry_minute, session, simulated
 
 from engine.broker import LiveBroker
-from engine.desk import DeskState, Mode, OperatorVerb
+from engine.desk import DeskState, OperatorVerb
 from pipelines.brokers.simulated_live import SimulatedLiveBroker
 from pipelines.session.folding import folded
 from pipelines.session.inbox import LeverAnswer
@@ -19,7 +19,7 @@ def lonely(stage: SessionStage, broker: Callable[[], LiveBroker], **changes: obj
     return LeverDesk(
         files=stage.files,
         rules=RULES,
-        mode=Mode.PAPER,
+        mode=stage.plan.mode,
         session=session(),
         broker=broker,
         **changes,  # type: ignore[arg-type]
@@ -40,7 +40,7 @@ def pull(
 
 
 def state_of(stage: SessionStage) -> DeskState:
-    return folded(stage.files, Mode.PAPER, "MES", RULES)
+    return folded(stage.files, stage.plan.mode, "MES", RULES)
 
 
 def kept_broker(stage: SessionStage) -> SimulatedLiveBroker:
