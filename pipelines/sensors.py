@@ -6,11 +6,11 @@ from typing import Final
 
 import dagster as dg
 
-from pipelines.alerts import tell_pending
+from pipelines.alerts import raise_and_tell
 from pipelines.jobs import TRADED, trading_session_job
 from pipelines.session_outlook import Outlook, session_outlook
 from pipelines.session_request import Closed, Request
-from pipelines.watchdog import due, troubles
+from pipelines.watchdog import Trouble, due, troubles
 from pipelines.wiring import Wiring
 
 SECONDS: Final = 30
@@ -67,22 +67,30 @@ def watchdog(
     context: dg.SensorEvaluationContext, wiring: dg.ResourceParam[Wiring]
 ) -> dg.SkipReason:
     """Alerts of what is wrong with the session, and delivery of everything not told yet."""
-    outlook = session_outlook(context.instance, wiring)
-    found = troubles(
-        outlook.now,
-        outlook.session,
-        outlook.verdict,
-        outlook.heartbeat,
-        outlook.kill,
-        is_expected=_is_on(context.instance, session_sensor.name),
-    )
+    now = wiring.clock()
+    found = _troubles(context.instance, wiring)
     said = json.loads(context.cursor) if context.cursor else {}
-    texts, kept = due(found, said, outlook.now)
-    for text in texts:
-        wiring.alert_book.raise_alert(text, at=outlook.now)
+    texts, kept = due(found, said, now)
+    problems = raise_and_tell(wiring.alert_book, wiring.outboxes(), texts, at=now)
     context.update_cursor(json.dumps(kept))
-    untold = [told.problem for told in tell_pending(wiring.outboxes()) if told.problem]
-    return dg.SkipReason("; ".join([*found.values(), *untold]) or "nothing is wrong")
+    return dg.SkipReason("; ".join([*found.values(), *problems]) or "nothing is wrong")
+
+
+def _troubles(instance: dg.DagsterInstance, wiring: Wiring) -> dict[Trouble, str]:
+    """What a person must be told now; that it cannot be seen is such a thing itself."""
+    try:
+        outlook = session_outlook(instance, wiring)
+        return troubles(
+            outlook.now,
+            outlook.session,
+            outlook.verdict,
+            outlook.heartbeat,
+            outlook.kill,
+            is_expected=_is_on(instance, session_sensor.name),
+        )
+    except Exception as error:  # noqa: BLE001 - A watchdog that dies of a fault tells nobody of it.
+        kind = type(error).__name__
+        return {Trouble.UNSEEN: f"nobody can see how the session stands ({kind}): {error}"}
 
 
 def _is_on(instance: dg.DagsterInstance, sensor: str) -> bool:
@@ -107,7 +115,7 @@ def failed_run_alerts(
     where = f" of {day}" if day else ""
     error = (context.failure_event.message or "no message").splitlines()[0]
     text = f"the run {run.job_name}{where} failed: {error}{_failed_checks(context.instance, run)}"
-    _raise(wiring, f"{text} (run {run.run_id[:8]})")
+    _raise(context, wiring, f"{text} (run {run.run_id[:8]})")
 
 
 @dg.run_status_sensor(
@@ -123,7 +131,7 @@ def failed_check_alerts(
     run = context.dagster_run
     failed = _failed_checks(context.instance, run)
     if failed:
-        _raise(wiring, f"in the run {run.job_name} (run {run.run_id[:8]}){failed}")
+        _raise(context, wiring, f"in the run {run.job_name} (run {run.run_id[:8]}){failed}")
 
 
 def _failed_checks(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
@@ -142,9 +150,10 @@ def _failed_checks(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
     return f"; failed checks: {', '.join(failed)}" if failed else ""
 
 
-def _raise(wiring: Wiring, text: str) -> None:
-    wiring.alert_book.raise_alert(text, at=wiring.clock())
-    tell_pending(wiring.outboxes())
+def _raise(context: dg.RunStatusSensorContext, wiring: Wiring, text: str) -> None:
+    """To Dagster a run is told even when this raises, so what goes wrong is logged."""
+    for problem in raise_and_tell(wiring.alert_book, wiring.outboxes(), [text], at=wiring.clock()):
+        context.log.error(problem)
 
 
 SENSORS: Final = (session_sensor, watchdog, failed_run_alerts, failed_check_alerts)

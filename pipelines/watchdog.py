@@ -26,6 +26,7 @@ class Trouble(StrEnum):
     SILENT = "silent"
     LATE = "late"
     NOT_FLAT = "not flat"
+    UNSEEN = "unseen"
 
 
 def troubles(
@@ -62,11 +63,14 @@ def troubles(
 def due(
     found: Mapping[Trouble, str], said: Mapping[str, str], now: datetime
 ) -> tuple[list[str], dict[str, str]]:
-    """What to say now, and when each trouble that lasts was said last (ISO instants, by kind)."""
+    """What to say now, and when each trouble that lasts was said last (ISO instants, by kind).
+
+    What was said by a clock that was ahead counts as said long ago.
+    """
     to_say = {
         trouble: text
         for trouble, text in found.items()
-        if trouble not in said or now - datetime.fromisoformat(said[trouble]) >= REPEAT_AFTER
+        if trouble not in said or abs(now - datetime.fromisoformat(said[trouble])) >= REPEAT_AFTER
     }
     kept = {
         trouble.value: now.isoformat() if trouble in to_say else said[trouble] for trouble in found

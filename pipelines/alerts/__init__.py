@@ -4,6 +4,7 @@ from pipelines.alerts.alert import Alert, Urgency, alert_of
 from pipelines.alerts.book import AlertBook
 from pipelines.alerts.follower import alerts_told, tell_pending
 from pipelines.alerts.outbox import Outbox, Told
+from pipelines.alerts.raising import raise_and_tell
 from pipelines.alerts.target import Target, targets_of
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Urgency",
     "alert_of",
     "alerts_told",
+    "raise_and_tell",
     "targets_of",
     "tell_pending",
 ]

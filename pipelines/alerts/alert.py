@@ -16,6 +16,12 @@ NEW_YORK: Final = ZoneInfo("America/New_York")
 ALARMING: Final = (Kind.KILL, Kind.ALERT)
 """The kinds of events among which `alert_of` finds anything."""
 
+AFTER_A_KILL: Final = (
+    "Every order is being cancelled and what is held flattened; until it is said that the desk is "
+    "flat, look at the account. Only a person resumes: credence resume"
+)
+"""A kill is told before the broker was asked for anything, and perhaps it cannot be."""
+
 
 class Urgency(StrEnum):
     """How soon a person should look; the words are those of the messengers."""
@@ -28,11 +34,12 @@ class Urgency(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """One message to a person."""
+    """One message to a person; a kill is told however many others there are."""
 
     urgency: Urgency
     title: str
     text: str
+    is_kill: bool = False
 
 
 def alert_of(event: Event) -> Alert | None:
@@ -42,9 +49,7 @@ def alert_of(event: Event) -> Alert | None:
     when = f"{datetime.fromisoformat(event.at).astimezone(NEW_YORK):%Y-%m-%d %H:%M:%S} New York"
     match fact_of(event):
         case AlertRaised() as fact:
-            return Alert(
-                urgency=Urgency.FAILURE, title=f"Credence: {fact.text}"[:120], text=fact.text
-            )
+            return alert_saying(fact.text)
         case FlatVerified():
             text = f"{when}: the broker says that nothing is held and nothing is working."
             return Alert(urgency=Urgency.SUCCESS, title="Credence: flat after the kill", text=text)
@@ -53,14 +58,19 @@ def alert_of(event: Event) -> Alert | None:
     return None
 
 
+def alert_saying(text: str) -> Alert:
+    """The message of an alert that was raised with this text."""
+    return Alert(urgency=Urgency.FAILURE, title=f"Credence: {text}"[:120], text=text)
+
+
 def _of_switch(fact: KillChanged, when: str) -> Alert | None:
     """A desk that stops, or that a person lets go on; a limit that clears itself is no news."""
     why = f"{when}, by {fact.by}: {fact.text or fact.cause or 'no reason given'}."
     if fact.after is fact.before:
         return None
     if fact.after is KillState.KILLED:
-        then = "Everything is cancelled and flattened; only a person resumes: credence resume"
-        return Alert(urgency=Urgency.FAILURE, title="Credence KILLED", text=f"{why} {then}")
+        text = f"{why} {AFTER_A_KILL}"
+        return Alert(urgency=Urgency.FAILURE, title="Credence KILLED", text=text, is_kill=True)
     if fact.after is KillState.HALTED:
         then = "No new entries; an open trade is managed to its end."
         return Alert(urgency=Urgency.WARNING, title="Credence halted", text=f"{why} {then}")

@@ -5,7 +5,7 @@ process that went missing.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -17,7 +17,7 @@ from engine.desk.facts import AlertRaised
 from engine.errors import RetryLater
 from engine.journal import Stamp
 from pipelines.alerts.alert import NEW_YORK
-from pipelines.journal_store import JournalWriter
+from pipelines.journal_store import JournalReader, JournalWriter
 
 NAME: Final = "alerts.sqlite"
 WRITE_SECONDS_MAX: Final = 5.0
@@ -33,10 +33,9 @@ class AlertBook:
     def raise_alert(self, text: str, *, at: datetime) -> None:
         """Write an alert down, durably; who delivers it comes by.
 
-        Raises `RetryLater` when another process keeps the file, `JournalError` when the disk
-        refuses.
+        Raises `RetryLater` when another process keeps the file, `JournalError`, `OSError` or
+        `sqlite3.Error` when the disk refuses or the file is damaged.
         """
-        stamp = Stamp(at.astimezone(NEW_YORK).date(), self.contracts_hash, version("credence"))
         for attempt in Retrying(
             retry=retry_if_exception_type(RetryLater),
             stop=stop_after_delay(WRITE_SECONDS_MAX),
@@ -44,4 +43,9 @@ class AlertBook:
             reraise=True,
         ):
             with attempt, JournalWriter(self.path) as writer:
+                stamp = Stamp(self._date_of(at), self.contracts_hash, version("credence"))
                 writer.append([entry_of(AlertRaised(at=at, text=text))], stamp)
+
+    def _date_of(self, at: datetime) -> date:
+        """Its day, or the last one written: a clock that was ahead once must silence nothing."""
+        return max([at.astimezone(NEW_YORK).date(), *JournalReader(self.path).sessions()])

@@ -68,7 +68,7 @@ def seen_before(folder: Path, listener: Listener, *journals: Path) -> Outbox:
 @pytest.mark.parametrize(
     ("fact", "urgency", "words"),
     [
-        (KILLED, "failure", "10:42:30 New York, by anna: 30 USD lost today. Everything is cance"),
+        (KILLED, "failure", "10:42:30 New York, by anna: 30 USD lost today. Every order is bein"),
         (switched(E.LIMIT_REACHED, S.RUNNING, S.HALTED), "warning", "daily_loss. No new entries"),
         (switched(E.PERSON_HALTED, S.RUNNING, S.HALTED, "news"), "warning", "by anna: news."),
         (switched(E.PERSON_RESUMED, S.KILLED, S.RUNNING, "checked"), "info", "by anna: checked."),

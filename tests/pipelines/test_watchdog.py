@@ -174,3 +174,13 @@ def test_a_trouble_that_lasts_is_repeated_and_one_that_ended_is_forgotten() -> N
     assert later == ["not flat"]
     assert list(kept_later) == ["not flat"]
     assert again == ["silent"]
+
+
+def test_what_a_clock_that_was_ahead_said_does_not_silence_a_trouble() -> None:
+    found = {Trouble.NOT_FLAT: "not flat"}
+    _, kept = due(found, {}, at("10:00:00") + timedelta(days=400))
+
+    texts, kept_now = due(found, kept, at("10:00:30"))
+
+    assert texts == ["not flat"]
+    assert kept_now == {"not flat": at("10:00:30").isoformat()}
