@@ -1,5 +1,6 @@
 """How today's session stands, gathered from the calendar, Dagster, the journal and the lock."""
 
+import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -10,7 +11,7 @@ import dagster as dg
 from contracts.calendar import closure_reason, is_session, session_on
 from engine.calendar import Session, SessionRules
 from engine.desk import Mode
-from engine.errors import BrokerTimeout, BrokerUnreachable, ClientIdInUse
+from engine.errors import BrokerTimeout, BrokerUnreachable, ClientIdInUse, JournalError
 from engine.kill import KillCause, KillState, KillSwitch
 from pipelines.commands.status import kill_switch_of
 from pipelines.journal_store import JournalReader
@@ -98,7 +99,13 @@ def session_of(now: datetime, rules: SessionRules) -> Session | Closed:
 def desk_switch(wiring: Wiring) -> KillSwitch:
     """The kill switch as the desk's journal leaves it; the file KILL kills as well."""
     path, kill_file = wiring.journal, wiring.session_files.kill_file
-    switch = kill_switch_of(JournalReader(path)) if path.is_file() else KillSwitch()
+    try:
+        switch = kill_switch_of(JournalReader(path)) if path.is_file() else KillSwitch()
+    except (sqlite3.Error, ValueError) as error:
+        raise JournalError(
+            f"{path}: the desk's journal cannot be read ({error}), so nobody knows whether the "
+            "desk is killed; restore the last good copy (credence verify says what is whole)"
+        ) from error
     if kill_file.exists() and not switch.is_killed:
         text = f"the file {kill_file} is there"
         return KillSwitch(state=KillState.KILLED, cause=KillCause.PERSON, text=text)

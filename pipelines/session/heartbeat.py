@@ -1,5 +1,6 @@
 """What a session run says of itself while it lives, in one small file."""
 
+import logging
 import os
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -11,6 +12,8 @@ from pipelines.session.process import is_running, life_of, read_json, write_json
 
 PLACE: Final = Path("session") / "heartbeat.json"
 """Where it is under a data home; who only asks for it need not load the desk."""
+
+_LOG: Final = logging.getLogger(__name__)
 
 
 class RunState(StrEnum):
@@ -69,9 +72,15 @@ class Heartbeat:
 
     @classmethod
     def read(cls, path: Path) -> "Heartbeat | None":
-        """What a run said last; null when none ever ran here."""
+        """What a run said last; null when none ever ran here, or one of another version did."""
         plain = read_json(path)
-        return None if plain is None else cls(**{**plain, "run": RunState(plain["run"])})
+        if plain is None:
+            return None
+        try:
+            return cls(**{**plain, "run": RunState(plain["run"])})
+        except (KeyError, TypeError, ValueError) as error:
+            _LOG.warning("%s: expected a heartbeat of this version, taken as none: %r", path, error)
+            return None
 
 
 def signature() -> dict[str, object]:

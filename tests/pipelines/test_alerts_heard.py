@@ -15,12 +15,14 @@ from tenacity import wait_none
 
 from engine.desk.encoding import entry_of
 from engine.desk.facts import AlertRaised, Fact
+from engine.errors import JournalError
 from engine.journal import Stamp, Verified
 from engine.kill import KillCause, KillChanged, KillEvent, KillState
 from pipelines.alerts import AlertBook, Outbox, alert_of, targets_of
 from pipelines.alerts.outbox import BACKLOG_MAX
 from pipelines.journal_store import JournalReader, JournalWriter
 from pipelines.sensors import failed_run_alerts
+from pipelines.session.heartbeat import Heartbeat, RunState
 
 AT = datetime(2025, 10, 6, 14, 42, 30, tzinfo=UTC)
 GARBAGE = "not a journal " * 100
@@ -134,6 +136,44 @@ def test_a_new_target_hears_of_the_first_trouble(morning: Morning, listener: Lis
 
     (title,) = listener.titles  # The kill was written before there was a target.
     assert title.startswith("Credence: KILLED at 10:00:00 New York (30 USD lost) and not seen flat")
+
+
+# ── What the watchdog looks at ──────────────────────────────────────────────────────────────────
+
+
+def test_a_journal_of_the_desk_that_cannot_be_read_is_told_with_its_name(
+    morning: Morning, listener: Listener
+) -> None:
+    morning.at("10:00").watch()
+    journal = morning.wiring.journal
+    spoil(journal)
+
+    said = morning.watch()
+    morning.now += timedelta(seconds=30)
+    morning.watch()
+
+    (text,) = morning.raised()
+    assert f"{journal}: the desk's journal cannot be read (file is not a database)" in text
+    assert [message["message"] for message in listener.heard] == [text]
+    assert f"{journal}: its alerts could not be read" in said
+    with pytest.raises(JournalError, match="nobody knows whether the desk is killed"):
+        morning.launch()
+
+
+def test_a_heartbeat_of_another_version_counts_as_none_and_is_named(
+    morning: Morning, caplog: pytest.LogCaptureFixture
+) -> None:
+    morning.preopen()
+    morning.at("09:59").beat(RunState.RUNNING, timedelta(seconds=90))
+    path = morning.wiring.session_files.heartbeat
+    path.write_text(json.dumps({**json.loads(path.read_text()), "mood": "calm"}))
+
+    said, launched = morning.watch(), morning.launch()
+
+    assert said == "nothing is wrong"
+    assert isinstance(launched, dg.RunRequest)
+    assert Heartbeat.read(path) is None
+    assert f"{path}: expected a heartbeat of this version, taken as none" in caplog.text
 
 
 # ── A long silence ──────────────────────────────────────────────────────────────────────────────
