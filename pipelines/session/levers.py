@@ -160,14 +160,14 @@ class _LonelyLever:
                 self._connect()
                 self._open()
                 self._compare()
-        self._reins.pull(self._command)
+        self._reins.pull(self._command, is_carried=True)
         return self._see_through()
 
     def _kill(self) -> LeverAnswer:
         """The kill is on disk before the broker is asked for, and whatever comes of that."""
         self._book_down(NOT_ASKED_YET)
         self._open()
-        self._reins.pull(self._command)
+        self._reins.pull(self._command, is_carried=True)
         try:
             self._connect()
             return self._see_through()

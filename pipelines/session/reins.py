@@ -38,9 +38,12 @@ class Reins:
             if command.id != but:
                 self.pull(command)
 
-    def pull(self, command: LeverCommand) -> None:
-        """One command through the desk; the answer says what became of it."""
-        refusal = self._refusal(command)
+    def pull(self, command: LeverCommand, *, is_carried: bool = False) -> None:
+        """One command through the desk; the answer says what became of it.
+
+        One that is carried by its own giver, who waits for it, does not expire.
+        """
+        refusal = self._refusal(command, is_carried=is_carried)
         if refusal is None:
             refusal = self._tell(command.verb, by=command.by, reason=command.reason)
         if refusal is not None:
@@ -73,8 +76,8 @@ class Reins:
             for command in self._awaited:
                 self._answer(command, Outcome.OBEYED, self._not_yet(), is_final=False)
 
-    def _refusal(self, command: LeverCommand) -> str | None:
-        if command.is_expired:
+    def _refusal(self, command: LeverCommand, *, is_carried: bool) -> str | None:
+        if command.is_expired and not is_carried:
             return f"given at {command.given_at}, too long ago; give it again"
         if command.verb is OperatorVerb.RESUME and self._files.kill_file.exists():
             return f"the file {self._files.kill_file} keeps the desk killed; remove it first"

@@ -1,7 +1,8 @@
 """Levers without a session whose broker refuses us, hangs or is away: nothing given is lost."""
 
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from threading import Event
 
@@ -17,6 +18,7 @@ from engine.kill import KillState
 from engine.units import DecisionId, OrderRef, Side
 from pipelines.brokers.unreachable import UnreachableBroker
 from pipelines.session.inbox import LeverInbox, Outcome
+from pipelines.session.levers import carry_through
 from pipelines.session.process import write_json
 
 
@@ -122,6 +124,22 @@ def test_a_flatten_that_the_broker_refused_is_still_in_the_inbox(
 
     assert [command.verb for command in inbox.waiting()] == [OperatorVerb.FLATTEN]
     assert state_of(holding).kill.is_running
+
+
+def test_a_flatten_does_not_expire_while_its_giver_waits_for_the_broker(
+    holding: SessionStage, inbox: LeverInbox
+) -> None:
+    given = inbox.put(OperatorVerb.FLATTEN, by="ada", reason="")
+    before_connecting = datetime.now(UTC) - timedelta(seconds=90)
+    command = replace(given, given_at=before_connecting.isoformat())
+
+    answer = carry_through(
+        lonely(holding, lambda: kept_broker(holding)), command, say=lambda _line: None
+    )
+
+    assert (answer.outcome, answer.is_final) == (Outcome.FLAT, True)
+    assert not [each for each in kept_broker(holding).positions() if each.quantity]
+    assert not inbox.waiting()
 
 
 def after(looks: int, act: Callable[[], object], is_seen: Callable[[], bool]) -> Iterator[bool]:
