@@ -11,7 +11,7 @@ from assets.ingest import IngestedSession
 from assets.ingest import ingest as ingest_sessions
 from assets.made_from import BARS_CONTENT
 from assets.partitions import sessions_of
-from assets.ports import BarSource, MarketStore
+from assets.ports import BarSource, MarketStore, SeenBars
 from assets.tables import (
     schema_check,
     session_check,
@@ -46,6 +46,7 @@ def ingest(
     source: dg.ResourceParam[BarSource],
     market: dg.ResourceParam[MarketStore],
     rules: dg.ResourceParam[Rules],
+    seen: dg.ResourceParam[SeenBars],
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Reads the source, keeps what is a bar, and keeps what is not with its reason.
 
@@ -67,6 +68,7 @@ def ingest(
             sessions[-1].session_date,
             lambda session, _sessions: done.append(session),
             replace_other_source=config.replace_other_source,
+            seen=seen,
         )
     except InputRefused as error:
         failure = str(error)
@@ -96,6 +98,8 @@ def _numbers(session: IngestedSession, source: str) -> Mapping[str, Mapping[str,
             "outside_rth": session.outside_rth,
             "out_of_order": session.out_of_order,
             "source": source,
+            "as_the_desk_saw_them": session.seen,
+            "told_otherwise_by_the_source": session.seen_otherwise,
             **({} if session.sha256 is None else {BARS_CONTENT: session.sha256}),
         },
         "rejected_bars": {

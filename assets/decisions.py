@@ -7,6 +7,7 @@ import dagster as dg
 import polars as pl
 
 from assets import told
+from assets.as_seen import unseen_at_the_end
 from assets.journal_rows import decision_rows
 from assets.made_from import beside, corrected_sessions
 from assets.partitions import sessions_of
@@ -122,7 +123,8 @@ def live_equals_batch(
     """What the desk saw of each bar is, to the letter, what the stored bars say; once each.
 
     Where bars were corrected since the session's first night, which passed, it warns and does not
-    block: the desk cannot have seen the correction.
+    block: the desk cannot have seen the correction. So it does where the desk stopped deciding
+    before the session was over.
     """
     sessions = sessions_in(context, rules)
     bars, contexts = (stored_rows(market, name, sessions, rules) for name in ("bars", "context"))
@@ -138,21 +140,28 @@ def live_equals_batch(
         )
         for kind in (Kind.BAR, Kind.DECISION)
     )
-    instants = sorted({*batch, *seen, *decided})
+    unseen: set[datetime] = set()
+    for session in sessions:
+        told_of_it = session_journals.events(session.session_date, Kind.SESSION)
+        unseen |= unseen_at_the_end(session, told_of_it, {*seen, *decided}, batch)
+    instants = sorted({*batch, *seen, *decided} - unseen)
     different = [at for at in instants if not _is_same(batch.get(at), seen, decided, at)]
     first = f", first {different[0]:%Y-%m-%d %H:%M} UTC" if different else ""
     days = {row.session_date for at in different if (row := batch.get(at)) is not None}
     (check,) = context.selected_asset_check_keys
     night = beside(check.asset_key, "learning_state")
     corrected = corrected_sessions(context.instance, night, days)
-    is_explained = bool(days) and corrected == days and all(at in batch for at in different)
-    why = f"; the bars were corrected since, of or before {min(days)}" if is_explained else ""
+    is_corrected = bool(days) and corrected == days and all(at in batch for at in different)
+    why = f"; the bars were corrected since, of or before {min(days)}" if is_corrected else ""
+    if unseen:
+        why += f"; {len(unseen)} more came after the desk had stopped deciding"
+    is_warning = is_corrected or (bool(unseen) and not different)
     return dg.AssetCheckResult(
-        passed=bool(batch) and not different,
-        severity=dg.AssetCheckSeverity.WARN if is_explained else dg.AssetCheckSeverity.ERROR,
+        passed=bool(batch) and not different and not unseen,
+        severity=dg.AssetCheckSeverity.WARN if is_warning else dg.AssetCheckSeverity.ERROR,
         description=f"{len(decided)} bars decided of {len(batch)} stored, "
         f"{len(different)} differ from the batch{first}{why}",
-        metadata={"bars": len(batch), "different": len(different)},
+        metadata={"bars": len(batch), "different": len(different), "unseen": len(unseen)},
     )
 
 

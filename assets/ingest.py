@@ -11,9 +11,10 @@ from itertools import islice
 
 import polars as pl
 
-from assets.ports import BarSource, MarketStore
+from assets.as_seen import SEEN, after_seen, as_seen, seen_otherwise
+from assets.ports import BarSource, MarketStore, SeenBars
 from contracts.calendar import prior_session, sessions_between
-from engine.bars import CheckedBars, check_bars
+from engine.bars import check_bars
 from engine.calendar import Session
 from engine.errors import CalendarError, SourceError
 from engine.rules import Rules
@@ -27,7 +28,8 @@ class IngestedSession:
     Rows of the closed days before it count with it: `rejected_by_reason` holds those that claim a
     session on such a day. `sha256` is the content of the stored bars, null where none were stored.
     `bars_before` were stored until now, and `minutes_lost` of them are not in the source; a refused
-    session keeps them, and nothing of it was written.
+    session keeps them, and nothing of it was written. `seen` minutes are stored as the desk saw
+    them when it traded; of `seen_otherwise` the source says something else, or nothing.
     """
 
     session_date: date
@@ -41,6 +43,8 @@ class IngestedSession:
     bars_before: int
     minutes_lost: int
     is_refused: bool
+    seen: int
+    seen_otherwise: int
 
     @property
     def rejected(self) -> int:
@@ -108,6 +112,7 @@ def ingest(
     progress: Progress | None = None,
     *,
     replace_other_source: bool = False,
+    seen: SeenBars | None = None,
 ) -> IngestReport:
     """Read, check and store every session of the range; the source's own range if none is given.
 
@@ -115,6 +120,10 @@ def ingest(
     wrong zone; the sessions before the faulty one are stored. Bars of another kind of source are
     replaced only on request: without it the whole range is refused before anything is written. So
     is a session of which the source lacks minutes that are stored, but the others go through.
+
+    What the desk decided stays as it saw it, by `seen`: history is told otherwise afterwards, with
+    other volumes and without quotes, and its decisions must follow from the bars that are stored.
+    Minutes after the last one it saw are the source's, and on request all of them.
     """
     stretches = _stretches(*_range_of(source, first_date, last_date), rules)
     symbol = rules.instrument.symbol
@@ -124,7 +133,14 @@ def ingest(
     done: list[IngestedSession] = []
     for stretch in stretches:
         try:
-            session = _ingest_session(source, rules, store, stretch, may_lose=replace_other_source)
+            session = _ingest_session(
+                source,
+                rules,
+                store,
+                stretch,
+                None if replace_other_source else seen,
+                may_lose=replace_other_source,
+            )
         except SourceError as error:
             raise SourceError(f"{error} ({_kept(done)})") from error
         done.append(session)
@@ -180,7 +196,7 @@ def _refuse_other_source(
     dates = [stretch.session.session_date for stretch in stretches]
     stored = store.read("bars", symbol, dates[0], dates[-1])
     kind = pl.col("source").str.split(":").list.first()
-    others = stored.filter(kind != kind_of(source.name)).select(
+    others = stored.filter(~kind.is_in([kind_of(source.name), SEEN])).select(
         pl.col("session_date").unique().sort(), kind.unique().sort().str.join(", ").alias("kinds")
     )
     if others.height:
@@ -219,23 +235,32 @@ def _with_rows(
 
 
 def _ingest_session(
-    source: BarSource, rules: Rules, store: MarketStore, stretch: _Stretch, *, may_lose: bool
+    source: BarSource,
+    rules: Rules,
+    store: MarketStore,
+    stretch: _Stretch,
+    seen: SeenBars | None,
+    *,
+    may_lose: bool,
 ) -> IngestedSession:
     session, symbol = stretch.session, rules.instrument.symbol
     raw = source.read(symbol, stretch.first_date, stretch.last_date)
     before = prior_session(session.session_date, rules.session)
     checked = check_bars(raw, rules.instrument, [*([before] if before else []), session])
+    known = checked.bars.clear() if seen is None else seen.of(session)
+    bars, rejected = as_seen(checked.bars, known), checked.rejected
     stored = store.read("bars", symbol, session.session_date, session.session_date)
-    lost = _minutes_lost(stored, checked, session.session_date)
+    has_rows = bars.height > 0 or (rejected["session_date"] == session.session_date).any()
+    lost = _minutes_lost(stored, bars, known, has_rows=has_rows)
     is_refused = lost > 0 and not may_lose
-    changed, sha256 = (False, None) if is_refused else _store(checked, symbol, store, stretch)
+    changed, sha256 = (
+        (False, None) if is_refused else _store(bars, rejected, symbol, store, stretch)
+    )
     return IngestedSession(
         session_date=session.session_date,
-        bars=checked.bars.height,
+        bars=bars.height,
         expected_bars=session.minutes,
-        rejected_by_reason=dict(
-            checked.rejected.group_by("reason").len().sort("reason").iter_rows()
-        ),
+        rejected_by_reason=dict(rejected.group_by("reason").len().sort("reason").iter_rows()),
         outside_rth=checked.outside_rth,
         out_of_order=checked.out_of_order,
         changed=changed,
@@ -243,30 +268,40 @@ def _ingest_session(
         bars_before=stored.height,
         minutes_lost=lost,
         is_refused=is_refused,
+        seen=known.height,
+        seen_otherwise=seen_otherwise(checked.bars, known),
     )
 
 
-def _minutes_lost(stored: pl.DataFrame, checked: CheckedBars, session_date: date) -> int:
-    """Stored minutes that would be gone; none where the source has no row to write."""
-    has_rows = checked.bars.height or (checked.rejected["session_date"] == session_date).any()
+def _minutes_lost(
+    stored: pl.DataFrame, bars: pl.DataFrame, seen: pl.DataFrame, *, has_rows: bool
+) -> int:
+    """Stored minutes that would be gone; none where there is no row to write.
+
+    A minute that the desk never saw is not among them: it decided those after it without.
+    """
     if not stored.height or not has_rows:
         return 0
-    return stored.join(checked.bars, on="minute", how="anti").height
+    return after_seen(stored, seen).join(bars, on="minute", how="anti").height
 
 
 def _store(
-    checked: CheckedBars, symbol: str, store: MarketStore, stretch: _Stretch
+    bars: pl.DataFrame,
+    rejected_rows: pl.DataFrame,
+    symbol: str,
+    store: MarketStore,
+    stretch: _Stretch,
 ) -> tuple[bool, str | None]:
     """Replace the partitions of the dates read; a session without any row keeps what it had.
 
     Answers whether anything differed, and the content of the bars.
     """
     session_date = stretch.session.session_date
-    rejected = checked.rejected.partition_by("session_date", as_dict=True)
-    none_rejected = checked.rejected.clear()
+    rejected = rejected_rows.partition_by("session_date", as_dict=True)
+    none_rejected = rejected_rows.clear()
     changed, sha256 = [], None
-    if checked.bars.height or (session_date,) in rejected:
-        written = store.write("bars", checked.bars, symbol=symbol, session_date=session_date)
+    if bars.height or (session_date,) in rejected:
+        written = store.write("bars", bars, symbol=symbol, session_date=session_date)
         rejected.setdefault((session_date,), none_rejected)
         changed.append(written.changed)
         sha256 = written.sha256

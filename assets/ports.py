@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import polars as pl
 
+from engine.calendar import Session
 from engine.journal import Broken, Event, Kind, Verified
 from engine.learning.lessons import About, NightLearned, OddsChanged
 from engine.learning.reliability import TrustChanged
@@ -98,6 +99,17 @@ class Warehouse(Protocol):
 
     def publish(self) -> Path:
         """Put a read-only copy beside the warehouse for notebooks and other readers."""
+        ...
+
+
+class SeenBars(Protocol):
+    """What the desk saw of the sessions that it traded."""
+
+    def of(self, session: Session) -> pl.DataFrame:
+        """The bars it decided, as it saw them, in the columns of `bars`; none where it traded none.
+
+        Their `source` is `SEEN`.
+        """
         ...
 
 

@@ -1,6 +1,7 @@
 """Which night is due: of the oldest session that has taught nothing yet, or one corrected since."""
 
-from collections.abc import Collection, Sequence
+import hashlib
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -36,18 +37,23 @@ def due_night(
     bars: Collection[date],
     stored: Collection[str],
     learned: Collection[str],
+    is_as_seen: Callable[[date], bool],
 ) -> Due | str:
     """What the night asks for next, or in words why for nothing.
 
     `traded` are the sessions that are over, ascending; `bars` those whose bars are stored; `stored`
-    and `learned` the partitions of outcomes and learning_state that were made. A night needs the
-    one before it, so they come in order, and each first needs the market tables of its session:
-    from the bars that are stored, if somebody ingested them, else from the source.
+    and `learned` the partitions of outcomes and learning_state that were made; `is_as_seen` tells
+    whether stored bars are those that the desk saw. A night needs the one before it, so they come
+    in order, and each first needs the market tables of its session: from the bars that are stored,
+    if somebody ingested them and the desk saw the same, else from the source.
     """
     waiting = [day for day in traded if day.isoformat() not in learned]
     if not waiting:
         return f"learned from every session, last {traded[-1]}" if traded else "nothing was traded"
     day = waiting[0]
+    if day in bars and not is_as_seen(day):
+        why = f"the bars of {day} are not stored as the desk saw them"
+        return Due(job=market_day.name, session_date=day, why=why)
     if day.isoformat() not in stored and day in bars:
         why = f"the market tables of {day} are not made"
         return Due(job=recompute_market.name, session_date=day, why=why)
@@ -80,16 +86,26 @@ def _asked(
         wiring.market.session_dates("bars", wiring.settings.symbol),
         made(dg.AssetKey("outcomes")),
         made(dg.AssetKey("learning_state")),
+        lambda day: wiring.seen.are_stored(day, wiring.market),
     )
     if isinstance(verdict, str):
         return _asked_again(instance, wiring, attempt) or dg.SkipReason(verdict)
     day = verdict.session_date.isoformat()
     return dg.RunRequest(
-        run_key=f"{verdict.job} {day}{attempt}",
+        run_key=f"{verdict.job} {day}{_of_stored(wiring, verdict)}{attempt}",
         job_name=verdict.job,
         partition_key=day,
         tags={"credence/why": verdict.why},
     )
+
+
+def _of_stored(wiring: Wiring, due: Due) -> str:
+    """What tells one set of stored bars from another that have to be replaced; else empty."""
+    day = due.session_date
+    stored = wiring.market.read("bars", wiring.settings.symbol, day, day)
+    if due.job != market_day.name or not stored.height:
+        return ""
+    return f" {hashlib.sha256(stored.write_csv().encode()).hexdigest()[:16]}"
 
 
 def _asked_again(

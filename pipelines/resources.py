@@ -12,6 +12,7 @@ def resources_of(wiring: Wiring) -> Mapping[str, object]:
         "rules": wiring.rules,
         "source": wiring.source,
         "market": wiring.market,
+        "seen": wiring.seen,
         "warehouse": wiring.warehouse,
         "reports": wiring.reports,
         "searches": wiring.searches,

@@ -16,6 +16,7 @@ from engine.rules import Rules
 from pipelines.journal_store import JournalReader
 from pipelines.learning_journal import LearningJournal
 from pipelines.session.files import SessionFiles
+from pipelines.session.seen_bars import DeskBars
 from pipelines.session_journals import HomeJournals
 from pipelines.settings import Settings, load_settings
 from pipelines.sources import parse_source
@@ -93,6 +94,10 @@ class Wiring:
     @cached_property
     def session_journals(self) -> HomeJournals:
         return HomeJournals(home=self.home, rules=self.rules)
+
+    @cached_property
+    def seen(self) -> DeskBars:
+        return DeskBars(files=self.session_files, rules=self.rules)
 
     @cached_property
     def learning_journal(self) -> LearningJournal:

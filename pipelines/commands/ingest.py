@@ -47,6 +47,7 @@ def run_ingest(
             last_date,
             show,
             replace_other_source=replace_other_source,
+            seen=wiring.seen,
         )
     reported = _report_to_dagster(wiring, report)
     answer = _answer(report, reported)
@@ -95,6 +96,8 @@ def _answer(report: IngestReport, reported: int) -> Mapping[str, Any]:
         "out_of_order": sum(session.out_of_order for session in sessions),
         "missing_sessions": list(report.missing),
         "refused_sessions": [_loss(each) for each in report.refused],
+        "bars_as_the_desk_saw_them": sum(session.seen for session in sessions),
+        "bars_told_otherwise_by_the_source": sum(session.seen_otherwise for session in sessions),
         "sessions_that_lost_bars": [_loss(each) for each in sessions if each.minutes_lost],
         "partitions_reported_to_dagster": reported,
     }
@@ -139,6 +142,8 @@ def _rows(answer: Mapping[str, Any], report: IngestReport) -> list[tuple[object,
         if each.bars < each.expected_bars
     ]
     lost = [each for each in report.sessions if each.minutes_lost]
+    seen = answer["bars_as_the_desk_saw_them"]
+    otherwise = answer["bars_told_otherwise_by_the_source"]
     unchanged = answer["sessions"] - answer["changed_sessions"]
     return [
         ("sessions", answer["sessions"], span),
@@ -150,6 +155,11 @@ def _rows(answer: Mapping[str, Any], report: IngestReport) -> list[tuple[object,
             else []
         ),
         ("bars", answer["bars"], ""),
+        *(
+            [("  as the desk saw them", seen, f"the source says otherwise of {otherwise}")]
+            if seen
+            else []
+        ),
         ("  missing minutes", answer["missing_bars"], _few(thin)),
         ("  outside the session", answer["outside_rth"], "counted, not kept"),
         (

@@ -21,6 +21,10 @@ TRUST: Final = (
     "FROM learning_state WHERE symbol = ? AND session_date = ? AND trust IS NOT NULL "
     "ORDER BY template"
 )
+LEARNED: Final = (
+    "SELECT DISTINCT session_date FROM learning_state "
+    "WHERE symbol = ? AND session_date BETWEEN ? AND ?"
+)
 CHANGES: Final = (
     "SELECT session_date, change FROM learning_state "
     "WHERE symbol = ? AND session_date BETWEEN ? AND ? AND change <> '' "
@@ -65,6 +69,17 @@ def _learn(wiring: Wiring, screen: Screen, dates: Sequence[date]) -> Ran:
         "no night was done; when the cause is settled: "
         f"credence learn --from {dates[0]} --to {dates[-1]}"
     )
+    for day in _not_as_seen(wiring, dates):
+        stored = run_job(
+            wiring,
+            screen,
+            "market_day",
+            tags=_range_of([day]),
+            what=f"storing the bars of {day} as the desk saw them",
+            again=again,
+        )
+        if not stored.succeeded:
+            return stored
     if lacking:
         market = run_job(
             wiring,
@@ -98,6 +113,14 @@ def _without_market(wiring: Wiring, dates: Sequence[date]) -> Sequence[date]:
     if corrected is not None:
         lacking = sorted([*lacking, corrected.first_date, corrected.last_date])
     return lacking and (lacking[0], lacking[-1])
+
+
+def _not_as_seen(wiring: Wiring, dates: Sequence[date]) -> Sequence[date]:
+    """Sessions before their first night whose stored bars are not those that the desk saw."""
+    symbol = wiring.settings.symbol
+    taught = wiring.warehouse.query(LEARNED, [symbol, dates[0], dates[-1]])["session_date"]
+    before = sorted({*dates} - {*taught})
+    return [day for day in before if not wiring.seen.are_stored(day, wiring.market)]
 
 
 def _range_of(dates: Sequence[date]) -> dict[str, str]:

@@ -35,7 +35,7 @@ class SessionBars:
     prices and volume is the same bar; with others it is rejected, and the first one stays. One that
     comes after a later minute was decided is rejected too: what was decided did not know of it.
     `decided` are the closes of the minutes that were. `say` hears of what on disk cannot be read:
-    the broker's backfill tells those minutes again.
+    the broker's backfill tells those minutes again. Who only reads them is not `is_ours`.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class SessionBars:
         source: str,
         decided: Iterable[datetime] = (),
         say: Callable[[str], None],
+        is_ours: bool = True,
     ) -> None:
         self.folder = folder
         self.frame = pl.DataFrame(schema=BAR_COLUMNS)
@@ -59,7 +60,7 @@ class SessionBars:
         self._decided = set(decided)
         self._decided_until = max(self._decided, default=None)
         self._log = folder / "told.jsonl"
-        self._add_all(read_told(self._log, say))
+        self._add_all(read_told(self._log, say, is_ours=is_ours))
 
     def add(self, told: Sequence[BarReported]) -> None:
         """Keep and check what was told; nothing of it is lost, whatever it is."""

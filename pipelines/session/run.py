@@ -9,6 +9,7 @@ from typing import Final
 
 import orjson
 
+from assets.as_seen import SEEN
 from assets.ports import MarketStore
 from assets.prior_sessions import contexts_from
 from engine.broker import LiveBroker
@@ -149,7 +150,7 @@ class SessionRun:
             plan.session,
             self._rules.instrument,
             folder,
-            source="session",
+            source=SEEN,
             decided=(datetime.fromisoformat(event.at) for event in known),
             say=desk.say,
         )

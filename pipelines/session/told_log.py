@@ -20,18 +20,19 @@ def append_told(log: Path, bars: Iterable[BarReported]) -> None:
         lines.writelines(orjson.dumps(bar) + b"\n" for bar in bars)
 
 
-def read_told(log: Path, say: Callable[[str], None]) -> list[BarReported]:
+def read_told(log: Path, say: Callable[[str], None], *, is_ours: bool = True) -> list[BarReported]:
     """Every bar of the log that can be read, in the order in which they were told.
 
     A process that was struck down, or a full disk, leaves a last line that is cut short: it is cut
     off, or the next line would be appended to it. A line that cannot be read is skipped. Both are
-    said, with the file and the line; backfill tells those minutes again.
+    said, with the file and the line; backfill tells those minutes again. Who only reads (not
+    `is_ours`) leaves the last line as it is: a session may be about to end it.
     """
     if not log.is_file():
         return []
     whole, newline, torn = log.read_bytes().rpartition(b"\n")
     lines = whole.split(b"\n") if newline else []
-    if torn:
+    if torn and is_ours:
         with log.open("r+b") as cut:
             cut.truncate(len(whole) + len(newline))
         say(f"{log}, line {len(lines) + 1}: cut short by the end of a run, and cut off; {_AGAIN}")

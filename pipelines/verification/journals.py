@@ -11,8 +11,9 @@ from typing import Final
 
 import polars as pl
 
+from assets.as_seen import unseen_at_the_end
 from assets.prior_sessions import contexts_from
-from contracts.calendar import sessions_between
+from contracts.calendar import session_on, sessions_between
 from engine.broker import AccountReported, CommissionReported, ExecutionReported
 from engine.desk import Recording, SessionClosed, SessionOpened, fact_of
 from engine.errors import JournalError
@@ -157,8 +158,14 @@ def _compared(
 ) -> tuple[str | None, int]:
     """The first difference of some sessions, null without any, and how many bars were compared."""
     recomputed = _recomputed_text(days, wiring) if days else {}
-    problem = _first_difference(recomputed, _seen_events(reader, days))
-    return problem, len(recomputed)
+    seen = list(_seen_events(reader, days))
+    known = {datetime.fromisoformat(event.at) for event in seen}
+    for day in days:  # Where a run ended before its session, nobody saw what came after.
+        told = reader.events(session_date=day, kinds=(Kind.SESSION,))
+        session = session_on(day, wiring.rules.session)
+        for at in unseen_at_the_end(session, told, known, recomputed):
+            del recomputed[at]
+    return _first_difference(recomputed, seen), len(recomputed)
 
 
 def _corrected(wiring: Wiring, days: Sequence[date]) -> set[date]:

@@ -72,6 +72,8 @@ def test_rejected_rows_are_told_by_reason(fresh: Fresh, tmp_path: Path) -> None:
         "expected_bars": 390,
         "outside_rth": 1,
         "out_of_order": 0,
+        "as_the_desk_saw_them": 0,
+        "told_otherwise_by_the_source": 0,
         "source": f"csv:{tmp_path / 'bars.csv'}",
         "sha256": sha256(lineage.path("bars", "2024-07-05").read_bytes()).hexdigest(),
         "partitions_changed": 2,

@@ -51,6 +51,8 @@ def test_an_ingest_tells_what_it_stored(tmp_path: Path) -> None:
         "rejected_by_reason": {},
         "outside_rth": 0,
         "out_of_order": 0,
+        "bars_as_the_desk_saw_them": 0,
+        "bars_told_otherwise_by_the_source": 0,
         "missing_sessions": [],
         "refused_sessions": [],
         "sessions_that_lost_bars": [],

@@ -24,36 +24,48 @@ from pipelines.wiring import Wiring
 MONDAY, TUESDAY = date(2024, 7, 8), date(2024, 7, 9)
 
 
+def as_seen(_day: date) -> bool:
+    return True
+
+
 def test_the_oldest_session_that_taught_nothing_is_due_first() -> None:
     stored = {str(MONDAY), str(TUESDAY)}
 
-    assert due_night([MONDAY, TUESDAY], [], stored, set()) == Due(
+    assert due_night([MONDAY, TUESDAY], [], stored, set(), as_seen) == Due(
         job="nightly", session_date=MONDAY, why="2024-07-08 was traded and has taught nothing"
     )
-    assert due_night([MONDAY, TUESDAY], [], stored, {str(MONDAY)}) == Due(
+    assert due_night([MONDAY, TUESDAY], [], stored, {str(MONDAY)}, as_seen) == Due(
         job="nightly", session_date=TUESDAY, why="2024-07-09 was traded and has taught nothing"
     )
 
 
 def test_the_market_of_the_session_is_stored_before_its_night() -> None:
-    assert due_night([MONDAY], [TUESDAY], set(), set()) == Due(
+    assert due_night([MONDAY], [TUESDAY], set(), set(), as_seen) == Due(
         job="market_day", session_date=MONDAY, why="the market of 2024-07-08 is not stored"
     )
 
 
 def test_bars_that_were_ingested_are_not_asked_of_the_source_again() -> None:
-    assert due_night([MONDAY], [MONDAY], set(), set()) == Due(
+    assert due_night([MONDAY], [MONDAY], set(), set(), as_seen) == Due(
         job="recompute_market",
         session_date=MONDAY,
         why="the market tables of 2024-07-08 are not made",
     )
 
 
+def test_stored_bars_that_the_desk_did_not_see_are_replaced_before_the_night() -> None:
+    assert due_night([MONDAY], [MONDAY], {str(MONDAY)}, set(), lambda _: False) == Due(
+        job="market_day",
+        session_date=MONDAY,
+        why="the bars of 2024-07-08 are not stored as the desk saw them",
+    )
+
+
 def test_nothing_is_due_when_all_is_learned_or_nothing_was_traded() -> None:
-    assert due_night([MONDAY], [], {str(MONDAY)}, {str(MONDAY)}) == (
+    assert due_night([MONDAY], [], {str(MONDAY)}, {str(MONDAY)}, as_seen) == (
         "learned from every session, last 2024-07-08"
     )
-    assert due_night([], [], set(), set()) == "nothing was traded"
+    assert due_night([], [], set(), set(), as_seen) == "nothing was traded"
 
 
 @dataclass
