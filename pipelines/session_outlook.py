@@ -12,11 +12,11 @@ from contracts.calendar import closure_reason, is_session, session_on
 from engine.calendar import Session, SessionRules
 from engine.desk import Mode
 from engine.errors import BrokerTimeout, BrokerUnreachable, ClientIdInUse, JournalError
-from engine.kill import KillCause, KillState, KillSwitch
-from pipelines.commands.status import kill_switch_of
+from engine.kill import KillSwitch
 from pipelines.journal_store import JournalReader
 from pipelines.preopen_state import PARTITION_TAG, preopen_state
 from pipelines.session.heartbeat import Heartbeat
+from pipelines.session.kill_switch import kill_switch_of, or_killed_by
 from pipelines.session.lock import holder_text, is_held
 from pipelines.session_request import (
     NEW_YORK,
@@ -106,10 +106,7 @@ def desk_switch(wiring: Wiring) -> KillSwitch:
             f"{path}: the desk's journal cannot be read ({error}), so nobody knows whether the "
             "desk is killed; restore the last good copy (credence verify says what is whole)"
         ) from error
-    if kill_file.exists() and not switch.is_killed:
-        text = f"the file {kill_file} is there"
-        return KillSwitch(state=KillState.KILLED, cause=KillCause.PERSON, text=text)
-    return switch
+    return or_killed_by(switch, kill_file)
 
 
 def _attempts(instance: dg.DagsterInstance, session_date: date) -> list[dg.DagsterRun]:

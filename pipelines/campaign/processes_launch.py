@@ -18,10 +18,10 @@ from engine.desk import Mode
 from engine.errors import CredenceError
 from engine.kill import KillSwitch
 from engine.rules import Rules
-from pipelines.commands.status import kill_switch_of
 from pipelines.dagster_home import REPOSITORY
 from pipelines.journal_store import JournalReader
 from pipelines.session.files import SessionFiles
+from pipelines.session.kill_switch import kill_switch_of
 from pipelines.session.lock import holder_text, is_held
 from pipelines.session.process import read_json
 from pipelines.session_request import Ending, Green, Request, session_request

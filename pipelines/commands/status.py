@@ -5,7 +5,8 @@ Imports neither Polars nor DuckDB nor Dagster: a person who is worried should no
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -16,15 +17,16 @@ from rich.markup import escape
 
 from contracts.loader import built_rules
 from contracts.reading import FOLDER, Plain, content_hash, read_contracts
-from engine.canonical import Reader
 from engine.errors import ContractError, JournalError
-from engine.journal import Event, Kind
-from engine.kill import FlatVerified, KillChanged, KillSwitch, apply_change
+from engine.journal import Event
+from engine.kill import KillState, KillSwitch
 from pipelines.commands.exits import Exit
 from pipelines.commands.screen import Screen
 from pipelines.dagster_home import dagster_folder_of, has_instance, is_up
 from pipelines.journal_store import JournalReader, journal_paths
+from pipelines.session.files import SessionFiles
 from pipelines.session.heartbeat import PLACE, Heartbeat, RunState
+from pipelines.session.kill_switch import kill_switch_of, or_killed_by
 from pipelines.settings import Settings, settings_lines
 from pipelines.storage import Home
 
@@ -35,8 +37,6 @@ UNDER_WAY: Final = frozenset(
     {RunState.WAITING, RunState.STARTING, RunState.RUNNING, RunState.STOPPING}
 )
 """States of a run whose process should be there."""
-
-_KILL_FACTS: Final = Reader(KillChanged, FlatVerified)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,18 +91,6 @@ def _contracts_problem(contracts: Mapping[str, dict[str, Plain]], symbol: str) -
     return None
 
 
-def kill_switch_of(journal: JournalReader) -> KillSwitch:
-    """The kill switch as the journal's events leave it; the same as in the desk's own fold."""
-    switch = KillSwitch()
-    for event in journal.events(kinds=(Kind.KILL,)):
-        fact = _KILL_FACTS.from_json(event.payload, at=datetime.fromisoformat(event.at))
-        if isinstance(fact, KillChanged):
-            switch = apply_change(switch, fact)
-        else:
-            switch = replace(switch, is_flat_verified=True)
-    return switch
-
-
 def _journals(home: Home, paths: list[Path]) -> Iterator[JournalStatus]:
     """Every journal; of rehearsals, which have one a session, the newest of each folder."""
     folders: dict[Path, list[Path]] = {}
@@ -147,26 +135,31 @@ def _dagster(home: Home) -> Mapping[str, Any]:
 
 
 def _desk(home: Home, paths: list[Path]) -> Mapping[str, Any]:
-    """The kill switch in the desk's newest journal that can be read; null fields without one.
+    """The kill switch in the desk's newest journal that can be read, or by the file KILL.
 
-    Only a journal of sessions speaks: a replay or a rehearsal says nothing of the desk.
+    Null fields without either. Only a journal of sessions speaks: a replay or a rehearsal says
+    nothing of the desk.
     """
+    journal, switch = next(_switches(home, paths), (None, KillSwitch()))
+    switch = or_killed_by(switch, SessionFiles(home=home.root).kill_file)
+    if journal is None and not switch.is_killed:
+        return dict.fromkeys(("state", "cause", "text", "since", "is_flat_verified", "journal"))
+    return {
+        "state": switch.state.value,
+        "cause": switch.cause,
+        "text": switch.text,
+        "since": switch.since,
+        "is_flat_verified": switch.is_flat_verified,
+        "journal": journal,
+    }
+
+
+def _switches(home: Home, paths: list[Path]) -> Iterator[tuple[str, KillSwitch]]:
+    """Every journal of the desk that can be read, and its kill switch, the newest first."""
     for path in paths:
-        if home.journals / DESK not in path.parents:
-            continue
-        try:
-            switch = kill_switch_of(JournalReader(path))
-        except sqlite3.DatabaseError:
-            continue
-        return {
-            "state": switch.state.value,
-            "cause": switch.cause,
-            "text": switch.text,
-            "since": switch.since,
-            "is_flat_verified": switch.is_flat_verified,
-            "journal": str(path.relative_to(home.root)),
-        }
-    return dict.fromkeys(("state", "cause", "text", "since", "is_flat_verified", "journal"))
+        if home.journals / DESK in path.parents:
+            with suppress(sqlite3.DatabaseError):
+                yield str(path.relative_to(home.root)), kill_switch_of(JournalReader(path))
 
 
 def _session(home: Home) -> Mapping[str, Any] | None:
@@ -261,12 +254,13 @@ def _ui_text(dagster: Mapping[str, Any]) -> str:
 def _desk_text(desk: Mapping[str, Any]) -> str:
     if desk["state"] is None:
         return "may trade: it has no journal of a session, and so no halt"
-    if desk["since"] is None or desk["state"] == "running":
+    if desk["state"] == KillState.RUNNING:
         return f"[green]may trade[/]: neither halted nor killed, by {escape(desk['journal'])}"
     flat = "" if desk["is_flat_verified"] else "; the broker was not seen flat since"
-    since = f"since {_new_york(desk['since'].isoformat())}"
-    told = escape(f"{desk['text'] or 'no reason given'}{flat} ({desk['journal']})")
-    return f"[bold red]{desk['state']}[/] {since}: {told}"
+    since = f" since {_new_york(desk['since'].isoformat())}" if desk["since"] else ""
+    journal = f" ({desk['journal']})" if desk["journal"] else ""
+    told = escape(f"{desk['text'] or 'no reason given'}{flat}{journal}")
+    return f"[bold red]{desk['state']}[/]{since}: {told}"
 
 
 def _new_york(instant: str) -> str:

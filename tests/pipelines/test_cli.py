@@ -18,9 +18,10 @@ from engine.errors import CredenceError, JournalError, SchemaError, StorageFull
 from engine.journal import Kind, Stamp
 from engine.kill import FlatVerified, KillCause, KillEvent, KillState, KillSwitch, change
 from pipelines.commands.exits import Exit, ending_of
-from pipelines.commands.status import kill_switch_of
 from pipelines.dagster_home import dagster_folder_of, lock_of
 from pipelines.journal_store import JournalReader, JournalWriter
+from pipelines.session.kill_switch import kill_switch_of
+from pipelines.session_outlook import desk_switch
 from pipelines.settings import Settings
 from pipelines.wiring import Wiring
 
@@ -316,6 +317,27 @@ def test_the_status_of_a_killed_desk_is_that_of_its_own_fold(tmp_path: Path) -> 
         "is_flat_verified": False,
         "journal": f"journals/{OWN}",
     }
+
+
+@pytest.mark.parametrize("has_traded", [True, False])
+def test_the_file_kill_kills_in_the_status_as_it_does_to_the_sensor(
+    tmp_path: Path, has_traded: bool
+) -> None:
+    wiring = Wiring(settings=Settings(home=tmp_path, mode="paper"))
+    if has_traded:
+        assert credence(tmp_path, "halt", "--mode", "paper").code == Exit.DONE
+    kill_file = wiring.session_files.kill_file
+    kill_file.write_text("the phone rang")
+
+    desk = credence(tmp_path, "status", "--json").json["desk"]
+    shown = credence(tmp_path, "status")
+
+    switch = desk_switch(wiring)
+    assert (desk["state"], desk["cause"], desk["text"]) == ("killed", "person", switch.text)
+    assert desk["journal"] == (f"journals/{OWN}" if has_traded else None)
+    assert switch.is_killed
+    assert f"killed: the file {kill_file} is there" in " ".join(shown.out.split())
+    assert "may trade" not in shown.out
 
 
 def test_a_kill_that_was_seen_flat_is_told_as_such(tmp_path: Path) -> None:
