@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import islice
+from typing import Final
 
 import polars as pl
 
@@ -19,6 +20,10 @@ from engine.calendar import Session
 from engine.errors import CalendarError, SourceError
 from engine.rules import Rules
 from engine.zone import SESSIONS_JUDGED, refuse_wrong_zone
+
+
+INVENTED: Final = "generator"
+"""The kind of source whose bars nobody traded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +123,8 @@ def ingest(
 
     Raises `SourceError` when the source cannot be read, has nothing in the range or states the
     wrong zone; the sessions before the faulty one are stored. Bars of another kind of source are
-    replaced only on request: without it the whole range is refused before anything is written. So
+    replaced, and real ones stored next to generated ones, only on request: without it the whole
+    range is refused before anything is written. So
     is a session of which the source lacks minutes that are stored, but the others go through.
 
     What the desk decided stays as it saw it, by `seen`: history is told otherwise afterwards, with
@@ -129,6 +135,7 @@ def ingest(
     symbol = rules.instrument.symbol
     if not replace_other_source:
         _refuse_other_source(source, symbol, store, stretches)
+        _refuse_beside_invented(source, symbol, store, stretches)
     _refuse_wrong_zone(source, symbol, stretches)
     done: list[IngestedSession] = []
     for stretch in stretches:
@@ -206,6 +213,26 @@ def _refuse_other_source(
             "source, or replace them on purpose: --replace, or replace_other_source: true in the "
             "run configuration"
         )
+
+
+def _refuse_beside_invented(
+    source: BarSource, symbol: str, store: MarketStore, stretches: list[_Stretch]
+) -> None:
+    """The context of a real session would be made from bars that nobody traded, or the reverse."""
+    first, last = stretches[0].session.session_date, stretches[-1].session.session_date
+    stored = store.session_dates("bars", symbol)
+    before = max((day for day in stored if day < first), default=None)
+    after = min((day for day in stored if day > last), default=None)
+    for day in (before, after):
+        kinds = set() if day is None else {*store.read("bars", symbol, day, day)["source"]}
+        for kind in sorted({kind_of(each) for each in kinds} - {SEEN}):
+            if (kind == INVENTED) != (kind_of(source.name) == INVENTED):
+                raise SourceError(
+                    f"{source.name}: the bars of {day}, next to these sessions, are from {kind}: "
+                    "invented bars and real ones do not follow each other. Nothing was written. "
+                    "Keep each in a home of its own (CREDENCE_HOME), or store them on purpose: "
+                    "--replace"
+                )
 
 
 def kind_of(source: str) -> str:

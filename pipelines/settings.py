@@ -45,7 +45,8 @@ class Settings(BaseModel):
     )
     source: str = Field(
         default="generator:7",
-        description="Where the scheduled ingest takes its bars from, as after `credence ingest`.",
+        description="Where the scheduled ingest takes its bars from, as after `credence ingest`. With "
+        "broker ibkr it is ibkr unless set.",
     )
     sessions_per_run: int = Field(
         default=25,
@@ -129,6 +130,8 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     mark = Path(values.get("home", Settings.model_fields["home"].default)) / DEMO_MARK
     if "source" not in values and mark.is_file() and (source := mark.read_text().strip()):
         values["source"] = source
+    if values.get("broker") == "ibkr":  # Never invented bars under a real market's name.
+        values.setdefault("source", "ibkr")
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:

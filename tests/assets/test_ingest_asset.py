@@ -160,3 +160,20 @@ def test_the_command_refuses_another_source_in_the_same_words(fresh: Fresh, tmp_
 
     assert report.changed_sessions == 1
     assert wiring.market.read("bars", "MES", day, day)["source"].to_list() == ["csv:bars.csv"]
+
+
+def test_real_bars_are_not_stored_next_to_invented_ones(fresh: Fresh, tmp_path: Path) -> None:
+    wiring = fresh("home").wiring
+    day, next_day = date(2024, 7, 2), date(2024, 7, 3)
+    ingest(wiring.source, wiring.rules, wiring.market, day, day)
+    real = parse_source(csv_of(tmp_path / "bars.csv", "2024-07-03 13:30"))
+
+    with pytest.raises(SourceError, match=r"bars of 2024-07-02, next to .* from generator: inve"):
+        ingest(real, wiring.rules, wiring.market, next_day, next_day)
+    none_stored = wiring.market.session_dates("bars", "MES")
+    ingest(real, wiring.rules, wiring.market, next_day, next_day, replace_other_source=True)
+    with pytest.raises(SourceError, match=r"bars of 2024-07-03, next to .* from csv: invented bars"):
+        ingest(wiring.source, wiring.rules, wiring.market, date(2024, 7, 5), date(2024, 7, 5))
+
+    assert list(none_stored) == [day]
+    assert list(wiring.market.session_dates("bars", "MES")) == [day, next_day]

@@ -35,6 +35,13 @@ def test_settings_come_from_their_variables() -> None:
     assert [alert.get_secret_value() for alert in settings.alerts] == [URL, "json://localhost"]
 
 
+def test_a_desk_at_interactive_brokers_never_takes_invented_bars_by_default() -> None:
+    ibkr = {"CREDENCE_BROKER": "ibkr"}
+
+    assert load_settings(ibkr).source == "ibkr"
+    assert load_settings(ibkr | {"CREDENCE_SOURCE": "lean:bars"}).source == "lean:bars"
+
+
 def test_a_demos_home_keeps_to_the_demos_source_unless_told_another(tmp_path: Path) -> None:
     (tmp_path / DEMO_MARK).write_text("lean:/bars")
     home = {"CREDENCE_HOME": str(tmp_path)}
