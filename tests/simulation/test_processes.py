@@ -29,7 +29,7 @@ from pipelines.campaign.processes_plan import (
     plan_of,
 )
 from pipelines.campaign.processes_truth import BrokerTruth
-from pipelines.campaign.soak import SoakReading, findings, soak
+from pipelines.campaign.soak import CPU_PERCENT_MAX, SoakReading, findings, soak
 from pipelines.live_stage import LiveStage
 from pipelines.measurements import BenchBars
 from pipelines.timed_gateway import Readings
@@ -252,3 +252,17 @@ def test_what_strays_further_than_its_bound_is_not_flat():
     assert (found["megabytes"].first, found["megabytes"].last) == (200, 204)
     assert (found["handles"].strays, found["handles"].is_flat) == (0.0, True)
     assert (found["decision_ms_p50"].strays, found["decision_ms_p50"].is_flat) == (1000.0, True)
+
+
+def test_one_session_beside_other_work_is_no_growth_and_growth_is():
+    def read(cpu_ms: list[float]) -> float:
+        day = date(2024, 11, 29)
+        readings = [SoakReading(day, 390, 50, 100.0, 9, 9, 1, 1_000, 9.0, each) for each in cpu_ms]
+        return next(each.strays for each in findings(readings) if each.what == "cpu_ms_per_bar")
+
+    steady = [30.0, 31.0, 29.0, 30.0] * 25
+    disturbed = [90.0 if nth % 7 == 6 else each for nth, each in enumerate(steady)]
+    growing = [each * (1 + 0.37 * nth / 100) for nth, each in enumerate(steady)]
+
+    assert read(disturbed) < 5.0
+    assert read(growing) > CPU_PERCENT_MAX
