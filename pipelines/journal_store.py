@@ -179,7 +179,21 @@ def _kept_head(connection: sqlite3.Connection) -> Head:
 def journal_paths(folder: Path) -> list[Path]:
     """Every journal of a data home, the one written last first; equal times by name."""
     paths = sorted(folder.rglob("*.sqlite"))
-    return sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    return sorted(paths, key=written_at_ns, reverse=True)
+
+
+def written_at_ns(path: Path) -> int:
+    """When a journal was written last, in nanoseconds of wall time since 1970.
+
+    What SQLite did not put in its place yet, as after SIGKILL, is in a file of its own beside it.
+    """
+    beside = path.with_name(f"{path.name}-wal")
+    try:
+        kept = beside.stat()
+    except FileNotFoundError:
+        return path.stat().st_mtime_ns
+    written = kept.st_mtime_ns if kept.st_size else 0  # A reader leaves an empty one.
+    return max(path.stat().st_mtime_ns, written)
 
 
 class JournalReader:

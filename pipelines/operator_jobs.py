@@ -7,11 +7,10 @@ import dagster as dg
 from pydantic import Field
 
 from engine.desk import OperatorVerb
-from pipelines.commands.session import session_to_trade
-from pipelines.session.desk_process import latest_session
+from pipelines.commands.lonely_lever import desk_of
 from pipelines.session.inbox import Outcome
 from pipelines.session.levers import LeverDesk, pull_lever
-from pipelines.session.lock import held_mode
+from pipelines.session.lock import last_held_mode
 from pipelines.wiring import Wiring
 
 BY: Final = "a person in the Dagster UI"
@@ -70,18 +69,9 @@ def _pull(
 
 
 def lever_desk(wiring: Wiring) -> LeverDesk:
-    """The desk that acts on this home: in the mode it runs in, else in that of the settings."""
-    files = wiring.session_files
-    mode = held_mode(files) or wiring.mode
-    day = latest_session(files, mode, wiring.settings.symbol)
-    return LeverDesk(
-        files=files,
-        rules=wiring.rules,
-        mode=mode,
-        session=session_to_trade(wiring, day),
-        broker=wiring.live_broker,
-        live_account=wiring.settings.live_account,
-    )
+    """The desk of this home: in the mode it runs in or was struck in, else as the settings say."""
+    mode = last_held_mode(wiring.session_files, wiring.settings.symbol) or wiring.mode
+    return desk_of(wiring.settings, mode, is_simulated=False)
 
 
 halt = _lever_job(

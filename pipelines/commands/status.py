@@ -27,12 +27,12 @@ from pipelines.journal_store import JournalReader, journal_paths
 from pipelines.session.files import SessionFiles
 from pipelines.session.heartbeat import PLACE, Heartbeat, RunState
 from pipelines.session.kill_switch import kill_switch_of, or_killed_by
+from pipelines.session.last_desk import modes_by_last_act
 from pipelines.settings import Settings, settings_lines
 from pipelines.storage import Home
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
 REHEARSALS: Final = "rehearsals"
-DESK: Final = "desk"
 UNDER_WAY: Final = frozenset(
     {RunState.WAITING, RunState.STARTING, RunState.RUNNING, RunState.STOPPING}
 )
@@ -67,7 +67,7 @@ def run_status(settings: Settings, *, lists_settings: bool, as_json: bool) -> in
         "contracts_hash": content_hash(contracts),
         "contracts_problem": _contracts_problem(contracts, settings.symbol),
         "dagster": _dagster(home),
-        "desk": _desk(home, paths),
+        "desk": _desk(home, settings.symbol),
         "session": _session(home),
         "tables": _tables(home, settings.symbol),
         "warehouse_bytes": home.warehouse.stat().st_size if home.warehouse.exists() else None,
@@ -134,14 +134,16 @@ def _dagster(home: Home) -> Mapping[str, Any]:
     }
 
 
-def _desk(home: Home, paths: list[Path]) -> Mapping[str, Any]:
-    """The kill switch in the desk's newest journal that can be read, or by the file KILL.
+def _desk(home: Home, symbol: str) -> Mapping[str, Any]:
+    """The kill switch of the desk that a lever would mean, or by the file KILL.
 
-    Null fields without either. Only a journal of sessions speaks: a replay or a rehearsal says
-    nothing of the desk.
+    Of its journals the newest that can be read counts; null fields without any and without the
+    file. Only a journal of sessions speaks: a replay or a rehearsal says nothing of the desk.
     """
-    journal, switch = next(_switches(home, paths), (None, KillSwitch()))
-    switch = or_killed_by(switch, SessionFiles(home=home.root).kill_file)
+    files = SessionFiles(home=home.root)
+    journals = [files.journal(mode, symbol) for mode in modes_by_last_act(files, symbol)]
+    journal, switch = next(_switches(home, journals), (None, KillSwitch()))
+    switch = or_killed_by(switch, files.kill_file)
     if journal is None and not switch.is_killed:
         return dict.fromkeys(("state", "cause", "text", "since", "is_flat_verified", "journal"))
     return {
@@ -154,12 +156,11 @@ def _desk(home: Home, paths: list[Path]) -> Mapping[str, Any]:
     }
 
 
-def _switches(home: Home, paths: list[Path]) -> Iterator[tuple[str, KillSwitch]]:
-    """Every journal of the desk that can be read, and its kill switch, the newest first."""
-    for path in paths:
-        if home.journals / DESK in path.parents:
-            with suppress(sqlite3.DatabaseError):
-                yield str(path.relative_to(home.root)), kill_switch_of(JournalReader(path))
+def _switches(home: Home, journals: list[Path]) -> Iterator[tuple[str, KillSwitch]]:
+    """Those that can be read, with the kill switch that each leaves."""
+    for path in journals:
+        with suppress(sqlite3.DatabaseError):
+            yield str(path.relative_to(home.root)), kill_switch_of(JournalReader(path))
 
 
 def _session(home: Home) -> Mapping[str, Any] | None:

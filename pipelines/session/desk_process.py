@@ -75,16 +75,6 @@ def latest_session(files: SessionFiles, mode: Mode, symbol: str) -> date | None:
     return sessions[-1] if sessions else None
 
 
-def newest_mode(files: SessionFiles, symbol: str) -> Mode | None:
-    """The mode whose journal was written last; null where no session ever ran."""
-    written = {
-        path.stat().st_mtime_ns: mode
-        for mode in (Mode.OBSERVE, Mode.PAPER, Mode.LIVE)
-        if (path := files.journal(mode, symbol)).is_file()
-    }
-    return written[max(written)] if written else None
-
-
 @contextmanager
 def desk_process(
     files: SessionFiles,

@@ -55,10 +55,13 @@ def is_held(files: SessionFiles) -> bool:
     return holder is not None and is_running(holder["pid"], holder["life"])
 
 
-def held_mode(files: SessionFiles) -> Mode | None:
-    """The mode of the process that acts for the desk; null when none does."""
+def last_held_mode(files: SessionFiles, symbol: str) -> Mode | None:
+    """The mode of the process that acts for the desk of a symbol, or died without letting go.
+
+    Null when the last one let go of it.
+    """
     holder = read_json(files.holder)
-    return Mode(holder["mode"]) if holder is not None and is_held(files) else None
+    return Mode(holder["mode"]) if holder is not None and holder["symbol"] == symbol else None
 
 
 def holder_text(files: SessionFiles) -> str:
