@@ -3,11 +3,12 @@
 One `credence up` per instance holds an OS lock, because two daemons on one home both launch runs.
 After a power cut a run stays STARTED for ever and blocks the next one, so a run whose process is
 gone is failed before the daemon starts. After a SIGKILL of `credence up` its webserver, daemon and
-code server live on without the lock, so they are remembered and ended before new ones start.
+code server live on without the lock, so they are remembered and ended before new ones start; the
+runs that the code server was executing go on.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,10 +66,11 @@ def remember(dagster_home: Path, pids: Mapping[str, int]) -> None:
     aside.replace(path)  # In one step: half a file would keep the next desk from starting.
 
 
-def end_leftovers(dagster_home: Path) -> list[str]:
+def end_leftovers(dagster_home: Path, spared: Collection[int] = ()) -> list[str]:
     """End the processes that were remembered and still run; returns their names.
 
-    Only for the holder of the lock: whoever remembered them is gone.
+    `spared` are ids of processes among theirs that go on, with their own children. Only for the
+    holder of the lock: whoever remembered them is gone.
     """
     path = _remembered(dagster_home)
     if not path.exists():
@@ -78,7 +80,7 @@ def end_leftovers(dagster_home: Path) -> list[str]:
         try:
             process = psutil.Process(pid)
             if process.create_time() == began:
-                end_tree(process)
+                end_tree(process, spared=spared)
                 ended.append(name)
         except psutil.NoSuchProcess:
             continue
@@ -86,20 +88,50 @@ def end_leftovers(dagster_home: Path) -> list[str]:
     return ended
 
 
-def end_tree(process: psutil.Process) -> None:
+def end_tree(
+    process: psutil.Process,
+    *,
+    spared: Collection[int] = (),
+    seconds_max: float = END_SECONDS_MAX,
+) -> None:
     """SIGTERM, then SIGKILL for what has not ended within the bound, children included."""
-    family = [process, *process.children(recursive=True)]
+    family = _family(process, spared)
     for member in family:
         with suppress(psutil.NoSuchProcess):
             member.terminate()
-    _, alive = psutil.wait_procs(family, timeout=END_SECONDS_MAX)
+    _, alive = psutil.wait_procs(family, timeout=seconds_max)
     for member in alive:
         with suppress(psutil.NoSuchProcess):
             member.kill()
 
 
+def _family(process: psutil.Process, spared: Collection[int]) -> list[psutil.Process]:
+    """The process and its descendants, without those that are spared and theirs."""
+    if process.pid in spared:
+        return []
+    with suppress(psutil.NoSuchProcess):
+        children = process.children()
+        return [process, *(each for child in children for each in _family(child, spared))]
+    return []
+
+
 def _remembered(dagster_home: Path) -> Path:
     return dagster_home / "credence-up.json"
+
+
+def living_workers(instance: dg.DagsterInstance) -> dict[int, dg.DagsterRun]:
+    """The unfinished runs whose process is alive, by its id.
+
+    A code server starts each run in a process of its own, which needs it no more: the run writes
+    its events to the instance itself and ends by itself when its code server is gone.
+    """
+    records = instance.get_run_records(dg.RunsFilter(statuses=list(UNFINISHED)))
+    return {
+        pid: record.dagster_run
+        for record in records
+        if (pid := _worker_pid(instance, record.dagster_run.run_id)) is not None
+        and _is_worker(pid, started_at=_began(record))
+    }
 
 
 def reap_orphans(instance: dg.DagsterInstance) -> list[OrphanedRun]:
@@ -120,11 +152,15 @@ def _orphan(instance: dg.DagsterInstance, record: dg.RunRecord) -> OrphanedRun |
     pid = _worker_pid(instance, run.run_id)
     if pid is None:
         why = "its launch never reached a process"
-    elif _is_worker(pid, started_at=record.start_time or record.create_timestamp.timestamp()):
+    elif _is_worker(pid, started_at=_began(record)):
         return None
     else:
         why = f"process {pid} is gone"
     return OrphanedRun(run_id=run.run_id, job_name=run.job_name, pid=pid, why=why)
+
+
+def _began(record: dg.RunRecord) -> float:
+    return record.start_time or record.create_timestamp.timestamp()
 
 
 def _worker_pid(instance: dg.DagsterInstance, run_id: str) -> int | None:

@@ -20,11 +20,21 @@ import psutil
 from engine.errors import InstanceBusy
 from pipelines.dagster_home import REPOSITORY, dagster_home_of
 from pipelines.heap import ONE_HEAP
-from pipelines.instance import end_leftovers, end_tree, only_one, reap_orphans, remember
+from pipelines.instance import (
+    end_leftovers,
+    end_tree,
+    living_workers,
+    only_one,
+    reap_orphans,
+    remember,
+)
 
 HOST: Final = "127.0.0.1"
 START_SECONDS_MAX: Final = 120.0
 STOP_SECONDS_MAX: Final = 20.0
+RUN_STOP_SECONDS_MAX: Final = 60.0
+"""For a run that is stopped with the desk: a session may take half a minute until it is flat."""
+
 POLL_SECONDS: Final = 0.25
 LOCATION: Final = "credence"
 MODULE: Final = "pipelines.definitions"
@@ -49,14 +59,10 @@ def run_up(home: Path, *, port: int, say: Callable[[str], None], module: str = M
     Raises `InstanceBusy` when the instance is in use or the port is taken.
     """
     dagster_home = dagster_home_of(home)
-    _refuse_taken_port(port)
     with only_one(dagster_home):
-        for leftover in end_leftovers(dagster_home):
-            say(f"ended the {leftover} that an earlier credence up left running")
         environment = _environment(home, dagster_home)
-        with dg.DagsterInstance.from_config(str(dagster_home)) as instance:
-            for orphan in reap_orphans(instance):
-                say(f"reaped run {orphan.run_id[:8]} of {orphan.job_name}: {orphan.why}")
+        _clear(dagster_home, say)
+        _refuse_taken_port(port)  # Only now: what was cleared away may have held it.
         parts: list[Part] = []
         stop = _stop_on_signals()
         try:
@@ -68,6 +74,18 @@ def run_up(home: Path, *, port: int, say: Callable[[str], None], module: str = M
             return _watch(parts, stop, say)
         finally:
             _stop_all(parts)
+
+
+def _clear(dagster_home: Path, say: Callable[[str], None]) -> None:
+    """End what an earlier `credence up` left, but not a run that lives: a session trades on."""
+    with dg.DagsterInstance.from_config(str(dagster_home)) as instance:
+        living = living_workers(instance)
+        for leftover in end_leftovers(dagster_home, spared=living):
+            say(f"ended the {leftover} that an earlier credence up left running")
+        for pid, run in living.items():
+            say(f"run {run.run_id[:8]} of {run.job_name} goes on in process {pid}")
+        for orphan in reap_orphans(instance):
+            say(f"reaped run {orphan.run_id[:8]} of {orphan.job_name}: {orphan.why}")
 
 
 def _environment(home: Path, dagster_home: Path) -> dict[str, str]:
@@ -118,7 +136,8 @@ def _started(
 ) -> Part:
     log = dagster_home / "logs" / f"{name}.log"
     log.parent.mkdir(exist_ok=True)
-    with log.open("wb") as sink:
+    log.write_bytes(b"")
+    with log.open("ab") as sink:  # A run that outlived its code server may still write here.
         process = subprocess.Popen(  # noqa: S603 - fixed commands of our own environment
             [sys.executable, "-m", *command],
             cwd=REPOSITORY,
@@ -187,7 +206,12 @@ def _epitaph(part: Part) -> str:
 
 
 def _stop_on_signals() -> list[int]:
+    """What was received of the signals that stop the desk; a terminal that is gone stops nothing.
+
+    A connection that drops is nobody's wish: the session would go on with nobody to watch it.
+    """
     received: list[int] = []
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda got, _frame: received.append(got))
     return received
@@ -201,7 +225,7 @@ def _stop_all(parts: list[Part]) -> None:
         try:
             part.process.wait(timeout=STOP_SECONDS_MAX)
         except subprocess.TimeoutExpired:
-            end_tree(psutil.Process(part.process.pid))
+            end_tree(psutil.Process(part.process.pid), seconds_max=RUN_STOP_SECONDS_MAX)
             part.process.wait()
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 
 from pipelines.dagster_home import REPOSITORY
+from pipelines.up import MODULE
 
 STARTS = """
 import sys
@@ -26,7 +27,7 @@ from pipelines.up import run_up
 def say(text):
     print(text, flush=True)
 
-sys.exit(run_up(Path(sys.argv[1]), port=int(sys.argv[2]), say=say))
+sys.exit(run_up(Path(sys.argv[1]), port=int(sys.argv[2]), say=say, module=sys.argv[3]))
 """
 
 
@@ -83,19 +84,30 @@ class DeskUp:
         return data
 
 
-@contextmanager
-def desk_up(home: Path, environ: Mapping[str, str] | None = None) -> Iterator[DeskUp]:
-    """Start it under these settings; whatever is left of it at the end is killed."""
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def desk_up(
+    home: Path,
+    environ: Mapping[str, str] | None = None,
+    *,
+    module: str = MODULE,
+    port: int | None = None,
+) -> Iterator[DeskUp]:
+    """Start it under these settings; whatever is left of it at the end is killed."""
+    port = port or free_port()
     environment = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("CREDENCE_", "DAGSTER_"))
     } | dict(environ or {})
     with subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", STARTS, str(home), str(port)],
+        [sys.executable, "-W", "ignore", "-c", STARTS, str(home), str(port), module],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

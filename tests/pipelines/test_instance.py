@@ -39,6 +39,15 @@ import time
 print("idle", flush=True)
 time.sleep(600)
 """
+PARENT = """
+import subprocess, sys, time
+
+children = [
+    subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]) for _ in range(2)
+]
+print("children", *(child.pid for child in children), flush=True)
+time.sleep(600)
+"""
 HOLDER = """
 import sys, time
 from pathlib import Path
@@ -171,3 +180,16 @@ def test_what_an_earlier_desk_left_running_is_ended_once(dagster_home: Path) -> 
         left.wait(timeout=10)
         assert not psutil.pid_exists(left.pid)
         assert psutil.Process(stranger.pid).is_running()
+
+
+def test_what_is_spared_of_an_earlier_desk_goes_on(dagster_home: Path) -> None:
+    with running(PARENT, dagster_home, says="children") as left:
+        run, other = psutil.Process(left.pid).children()
+        remember(dagster_home, {"code-server": left.pid})
+
+        ended = end_leftovers(dagster_home, spared={run.pid})
+
+        assert ended == ["code-server"]
+        assert (run.is_running(), other.is_running()) == (True, False)
+        assert not psutil.pid_exists(left.pid)
+        run.kill()

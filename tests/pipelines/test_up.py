@@ -3,17 +3,23 @@
 That it serves, refuses a second one and ends as a whole is tested beside the UI it serves.
 """
 
+import os
 import signal
 import socket
+import time
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
-from desk_up import desk_up, still_working
+from browser import start, status_of, wait_for_end
+from desk_up import DeskUp, desk_up, still_working
 
 from engine.errors import InstanceBusy
 from pipelines.dagster_home import is_up
-from pipelines.up import SOCKET_PATH_BYTES_MAX, _socket_of, run_up
+from pipelines.session.loop import FLAT_WALL_SECONDS
+from pipelines.up import RUN_STOP_SECONDS_MAX, SOCKET_PATH_BYTES_MAX, _socket_of, run_up
 
 
 def refuse(text: str) -> None:
@@ -70,3 +76,66 @@ def test_what_a_killed_desk_left_running_is_ended_and_a_dead_part_is_reported(
     assert code == 3
     assert still_working(family) == []
     assert not is_up(home)
+
+
+def long_run(folder: Path) -> Mapping[str, str]:
+    """Settings of a desk that serves `long_run` alone."""
+    return {"LONG_RUN_FOLDER": str(folder), "PYTHONPATH": str(Path(__file__).parents[1])}
+
+
+def started(desk: DeskUp, folder: Path) -> tuple[str, int]:
+    """A run of the job that goes on: its id, and the process it is in."""
+    run_id = start(desk, "long_run", {})
+    deadline = time.monotonic() + 60
+    while not (folder / "pid").exists():
+        assert time.monotonic() < deadline, status_of(desk, run_id)
+        time.sleep(0.1)
+    return run_id, int((folder / "pid").read_text())
+
+
+@pytest.mark.slow
+def test_a_run_outlives_the_death_of_its_desk_and_the_start_of_the_next(tmp_path: Path) -> None:
+    home, environ = tmp_path / "home", long_run(tmp_path)
+    worker = None
+    try:
+        with desk_up(home, environ, module="long_run") as killed:
+            killed.wait_for("Credence is at")
+            run_id, worker = started(killed, tmp_path)
+            left = set(killed.parts(until="daemon").values())
+            killed.ends(signal.SIGKILL)
+
+        with desk_up(home, environ, module="long_run", port=killed.port) as desk:
+            desk.wait_for(f"run {run_id[:8]} of long_run goes on in process {worker}")
+            desk.wait_for("Credence is at")
+            gone = [pid for pid in left if psutil.pid_exists(pid)]
+            status = status_of(desk, run_id)
+            is_alive = psutil.pid_exists(worker)
+            (tmp_path / "enough").touch()
+            ended = wait_for_end(desk, run_id, seconds=30)
+    finally:
+        if worker is not None:
+            with suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+
+    assert gone == []
+    assert not [line for line in desk.said if "reaped" in line]
+    assert (is_alive, status, ended) == (True, "STARTED", "SUCCESS")
+
+
+@pytest.mark.slow
+def test_a_terminal_that_is_gone_stops_nothing_and_ctrl_c_does(tmp_path: Path) -> None:
+    with desk_up(tmp_path / "home", long_run(tmp_path), module="long_run") as desk:
+        desk.wait_for("Credence is at")
+        desk.process.send_signal(signal.SIGHUP)
+
+        (tmp_path / "enough").touch()
+        ended = wait_for_end(desk, start(desk, "long_run", {}))
+        family = desk.family()
+        code = desk.ends(signal.SIGINT)
+
+    assert ended == "SUCCESS"
+    assert (code, still_working(family)) == (0, [])
+
+
+def test_a_session_that_is_stopped_with_the_desk_has_the_time_to_get_flat() -> None:
+    assert RUN_STOP_SECONDS_MAX >= FLAT_WALL_SECONDS + 15
