@@ -143,12 +143,16 @@ def _line(name: str, found: Passed | Failed | Skipped, seconds: float) -> Line:
 
 
 def keep_record(wiring: Wiring, today: date, lines: list[Line]) -> Path:
-    """Leave the day's checklist where a LIVE session looks for it; returns the file."""
+    """Leave the day's checklist where a LIVE session looks for it; returns the file.
+
+    Without all its lines it has not passed: so it begins, lest an earlier one count that passed.
+    """
     path = wiring.session_files.checklist(today)
     write_json(
         path,
         {
             "session_date": today.isoformat(),
+            "symbol": wiring.settings.symbol,
             "code": code_version(),
             "contracts_hash": contracts_hash(wiring.settings.contracts),
             "passed": has_passed(lines),

@@ -24,6 +24,7 @@ def run_checklist(wiring: Wiring, *, as_json: bool) -> int:
     screen = Screen.of_process()
     today = wiring.clock().astimezone(NEW_YORK).date()
     lines: list[Line] = []
+    keep_record(wiring, today, lines)
     with screen.progress("checklist", len(QUESTIONS)) as advance:
         for line in checklist(wiring, today):
             lines.append(line)

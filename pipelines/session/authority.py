@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from datetime import date
+from pathlib import Path
 from typing import Final
 
 from engine.errors import NotAuthorised
@@ -15,9 +16,10 @@ PAPER_PREFIX: Final = "DU"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChecklistRecord:
-    """The outcome of a day's deployment checklist: for which code and contracts it was."""
+    """The outcome of a day's deployment checklist: its instrument, code and contracts."""
 
     session_date: str
+    symbol: str
     code: str
     contracts_hash: str
     passed: bool
@@ -54,6 +56,7 @@ def require_authority(
     account_id: str,
     *,
     session_date: date,
+    symbol: str,
     code: str,
     contracts_hash: str,
     consent: LiveConsent,
@@ -71,8 +74,15 @@ def require_authority(
         )
     if mode is Mode.LIVE:
         _require_consent(account_id, consent)
-        record = ChecklistRecord.read(files, session_date)
-        _require_checklist(record, files, session_date, code, contracts_hash)
+        wanted = ChecklistRecord(
+            session_date=session_date.isoformat(),
+            symbol=symbol,
+            code=code,
+            contracts_hash=contracts_hash,
+            passed=True,
+        )
+        found = ChecklistRecord.read(files, session_date)
+        _require_checklist(found, wanted, files.checklist(session_date))
 
 
 def _require_consent(account_id: str, consent: LiveConsent) -> None:
@@ -93,22 +103,19 @@ def _require_consent(account_id: str, consent: LiveConsent) -> None:
         )
 
 
-def _require_checklist(
-    record: ChecklistRecord | None,
-    files: SessionFiles,
-    session_date: date,
-    code: str,
-    contracts_hash: str,
-) -> None:
-    path = files.checklist(session_date)
-    if record is None:
+def _require_checklist(found: ChecklistRecord | None, wanted: ChecklistRecord, path: Path) -> None:
+    if found is None:
         raise NotAuthorised(f"LIVE expected today's checklist in {path}, found none; run it first")
-    if not record.passed:
-        raise NotAuthorised(f"{path}: today's checklist did not pass; mend what it names")
-    found = (record.session_date, record.code, record.contracts_hash)
-    wanted = (session_date.isoformat(), code, contracts_hash)
+    if not found.passed:
+        raise NotAuthorised(
+            f"{path}: today's checklist did not pass, or was not finished; mend what it names"
+        )
     if found != wanted:
         raise NotAuthorised(
-            f"{path}: the checklist passed for {' '.join(found)}, this is {' '.join(wanted)}; "
-            "run it again on this code and these contracts"
+            f"{path}: the checklist passed for {_subject(found)}, this is {_subject(wanted)}; "
+            "run it again for this instrument, this code and these contracts"
         )
+
+
+def _subject(record: ChecklistRecord) -> str:
+    return f"{record.session_date} {record.symbol} {record.code} {record.contracts_hash}"

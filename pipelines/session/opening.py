@@ -55,6 +55,7 @@ def admit(plan: SessionPlan, files: SessionFiles, rules: Rules, broker: LiveBrok
         plan.mode,
         broker.account_id,
         session_date=plan.session.session_date,
+        symbol=rules.instrument.symbol,
         code=code_version(),
         contracts_hash=rules.contracts_hash,
         consent=plan.consent,

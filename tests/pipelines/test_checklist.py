@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -31,7 +31,7 @@ from pipelines.checklist.broker import SKEW_SECONDS_MAX, Bounds, BrokerProbes
 from pipelines.checklist.line import Failed, Line, Passed, Skipped, Verdict
 from pipelines.checklist.machine import disk_keeps
 from pipelines.checklist.run import QUESTIONS, checklist, has_passed, keep_record
-from pipelines.commands.checklist import counted
+from pipelines.commands.checklist import counted, run_checklist
 from pipelines.gateway.assembly import GatewaySettings
 from pipelines.gateway.clock import Pace
 from pipelines.gateway.run import RunningGateway, running_gateway
@@ -161,10 +161,42 @@ def test_a_skipped_line_keeps_the_whole_from_passing_and_the_record_says_so(
     assert len(json.loads(path.read_text())["lines"]) == len(QUESTIONS)
     assert ChecklistRecord.read(wiring.session_files, DAY) == ChecklistRecord(
         session_date="2024-07-10",
+        symbol="MES",
         code=code_version(),
         contracts_hash=wiring.rules.contracts_hash,
         passed=False,
     )
+
+
+@dataclass(frozen=True)
+class Broken(Wiring):
+    """A desk whose broker's program breaks, or whose person does not wait for it."""
+
+    error: BaseException = field(default_factory=AssertionError)
+
+    def live_broker(self) -> LiveBroker:
+        raise self.error
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("a bug"), KeyboardInterrupt()])
+def test_a_checklist_that_breaks_off_takes_back_the_one_that_passed(
+    tmp_path: Path, error: BaseException
+) -> None:
+    wiring = wired(tmp_path)
+    lines = [
+        Line(probe=name, question="", verdict=Verdict.PASSED, evidence="", seconds=0.0)
+        for name in QUESTIONS
+    ]
+    keep_record(wiring, DAY, lines)
+    before = ChecklistRecord.read(wiring.session_files, DAY)
+
+    with pytest.raises(type(error)):
+        run_checklist(Broken(wiring.settings, wiring.clock, error), as_json=False)
+
+    after = ChecklistRecord.read(wiring.session_files, DAY)
+    assert before is not None
+    assert after == replace(before, passed=False)
+    assert before.passed
 
 
 # ── The machine and the home ────────────────────────────────────────────────────────────────────

@@ -19,6 +19,7 @@ REAL = "U7654321"
 CONSENT = LiveConsent(account=REAL, confirmed_account=REAL)
 CHECKED = ChecklistRecord(
     session_date=session().session_date.isoformat(),
+    symbol="MES",
     code=code_version(),
     contracts_hash=RULES.contracts_hash,
     passed=True,
@@ -76,6 +77,7 @@ REFUSALS: dict[
 ] = {
     "no checklist": (nothing, CONSENT, "expected today's checklist"),
     "it failed": (lambda r: replace(r, passed=False), CONSENT, "did not pass"),
+    "another instrument": (lambda r: replace(r, symbol="MNQ"), CONSENT, "this is .* MES"),
     "another code": (lambda r: replace(r, code="0.1.0+else"), CONSENT, "run it again"),
     "other contracts": (lambda r: replace(r, contracts_hash="0" * 64), CONSENT, "run it again"),
     "no account named": (lambda r: r, LiveConsent(), "CREDENCE_LIVE_ACCOUNT"),
