@@ -4,6 +4,7 @@ Apart from the asset, so that replay makes the same context without importing Da
 """
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Final
 
 import polars as pl
@@ -26,3 +27,18 @@ def contexts_from(market: MarketStore, sessions: Sequence[Session], rules: Rules
     bars = market.read("bars", symbol, first, sessions[-1].session_date)
     known = bars.filter(pl.col("session_date") < sessions[-1].session_date)
     return session_contexts(session_summaries(known, rules), sessions, rules)
+
+
+def lacking_prior(known_of: date | None, session: Session) -> str | None:
+    """What to do when a context does not know the session right before its own; null if it does.
+
+    `known_of` is its `prior_session_date`. The seed of the ATR, the prior close and the point of
+    control would be those of an older day.
+    """
+    if known_of == session.prior_session_date:
+        return None
+    wanted, day = session.prior_session_date, session.session_date
+    return (
+        f"{wanted}, the session before {day}; bring it: run the job market_day for {wanted}, "
+        f"then preopen for {day}"
+    )

@@ -133,7 +133,7 @@ class DeskSessions:
             seed=seed,
             speed=speed,
         )
-        plan = SessionPlan(mode=Mode.PAPER, session=session)
+        plan = SessionPlan(mode=Mode.PAPER, session=session, is_rehearsal=True)
         kept = HomeJournals(home=self.home, rules=self.rules).rehearsed(session_date)
         with self._books() as books, self.played(stage, self.rules) as broker:
             result = self._run(plan, SessionFiles(home=books), broker, told)

@@ -5,8 +5,8 @@ on the Great Expectations review.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +16,8 @@ import orjson
 import polars as pl
 
 from assets.ports import MarketStore, Warehouse
-from assets.preopen_review import Review, review_session
-from assets.prior_sessions import PRIOR_SESSIONS, contexts_from
+from assets.preopen_review import Finding, Review, review_session
+from assets.prior_sessions import PRIOR_SESSIONS, contexts_from, lacking_prior
 from assets.report.pages import write_page
 from assets.standings import calibration_before, state_before
 from contracts.calendar import session_on
@@ -94,6 +94,7 @@ def preopen_material(
     reviewed = session_on(dates[-1], rules.session)
     bars = market.read("bars", symbol, dates[-PRIOR_SESSIONS:][0], dates[-1])
     is_reviewed = pl.col("session_date") == dates[-1]
+    context = contexts_from(market, [session], rules).row(0, named=True)
     own_bars = bars.filter(is_reviewed)
     return PreopenMaterial(
         session=session,
@@ -101,18 +102,35 @@ def preopen_material(
         rules=rules,
         frame=market_frame(contexts_from(market, [reviewed], rules), own_bars, rules),
         rejected=market.read("rejected_bars", symbol, dates[-1], dates[-1]),
-        context=contexts_from(market, [session], rules).row(0, named=True),
-        review=review_session(
-            own_bars,
-            bars.filter(~is_reviewed),
-            minutes=reviewed.minutes,
-            price_band_share=rules.instrument.price_band_share,
+        context=context,
+        review=_of_the_day_before(
+            review_session(
+                own_bars,
+                bars.filter(~is_reviewed),
+                minutes=reviewed.minutes,
+                price_band_share=rules.instrument.price_band_share,
+            ),
+            context["prior_session_date"],
+            session,
         ),
         state=state_before(warehouse, day, rules),
         calibration=calibration_before(warehouse, day, rules),
         own=_last_gates(warehouse, session, rules),
         traded=_traded(warehouse, session, rules),
     )
+
+
+def _of_the_day_before(review: Review, known_of: date | None, session: Session) -> Review:
+    """The review, which also asks whether the context is of the session right before."""
+    lacking = lacking_prior(known_of, session)
+    found = Finding(
+        expectation="context_to_know_the_session_before",
+        column="prior_session_date",
+        expected=lacking or str(session.prior_session_date),
+        observed=str(known_of),
+        passed=lacking is None,
+    )
+    return replace(review, findings=(*review.findings, found))
 
 
 def _last_gates(warehouse: Warehouse, session: Session, rules: Rules) -> Mapping[str, Any]:

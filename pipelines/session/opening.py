@@ -1,9 +1,10 @@
 """The first minute of a run: connect, prove the authority, open, reconcile, catch up with bars."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
+from assets.prior_sessions import lacking_prior
 from engine.broker import (
     ConnectionReported,
     ConnectionState,
@@ -39,6 +40,22 @@ def refuse_closed(plan: SessionPlan, files: SessionFiles, rules: Rules) -> None:
             f"{files.journal(plan.mode, symbol)}: session {session.session_date} was closed at "
             f"{closed:%Y-%m-%d %H:%M} UTC; expected one that is not over"
         )
+
+
+def refuse_older_context(
+    plan: SessionPlan, known_of: date | None, say: Callable[[str], None], *, is_exposed: bool
+) -> None:
+    """Raise `InputRefused` when the context does not know the session right before the plan's.
+
+    A rehearsal is told of it and goes on; so does a run with a position or orders to look after.
+    """
+    lacking = lacking_prior(known_of, plan.session)
+    if lacking is None:
+        return
+    message = f"the context knows {known_of or 'no session'}, expected {lacking}"
+    if not (plan.is_rehearsal or is_exposed):
+        raise InputRefused(f"session {plan.session.session_date}: {message}")
+    say(message)
 
 
 def is_worth_waiting(plan: SessionPlan, now: datetime) -> bool:

@@ -34,7 +34,8 @@ class SessionPlan:
     """One run: which session, in which mode, and what to do when it is told to stop.
 
     A position whose stop is working is left to the next run under `LEAVE_PROTECTED`; anything else
-    that is alive is flattened all the same.
+    that is alive is flattened all the same. Only a rehearsal is played without the session right
+    before it: stored history may have holes.
     """
 
     mode: Mode
@@ -42,6 +43,7 @@ class SessionPlan:
     standings: Mapping[str, Standing] = field(default_factory=dict)
     consent: LiveConsent = field(default_factory=LiveConsent)
     stop_policy: StopPolicy = StopPolicy.FLATTEN
+    is_rehearsal: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from pipelines.session.files import SessionFiles
 from pipelines.session.heartbeat import RunState
 from pipelines.session.loop import SessionLoop
 from pipelines.session.observing import seen_by
-from pipelines.session.opening import admit, is_worth_waiting, refuse_closed
+from pipelines.session.opening import admit, is_worth_waiting, refuse_closed, refuse_older_context
 from pipelines.session.plan import Ending, SessionPlan, SessionResult
 from pipelines.session.pulse import Pulse
 from pipelines.session.reaching import reach
@@ -138,6 +138,8 @@ class SessionRun:
             say=self._lines.put,
         ) as desk:
             refuse_closed(plan, self._files, rules)
+            known_of = contexts["prior_session_date"].item()
+            refuse_older_context(plan, known_of, desk.say, is_exposed=desk.state.is_exposed)
             return self._played(desk, symbol)
 
     def _played(self, desk: DeskProcess, symbol: str) -> SessionResult:

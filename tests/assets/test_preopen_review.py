@@ -8,6 +8,9 @@ import pytest
 from lineage import LAST_DAY, Lineage
 
 from assets.preopen_review import HISTORY_MIN, review_session
+from assets.report.preopen import preopen_material
+from assets.report.today import today, wrong
+from contracts.calendar import session_on
 
 Change = Callable[[pl.DataFrame], pl.DataFrame]
 REVIEWED = "2024-07-09"
@@ -144,12 +147,42 @@ def test_the_desk_does_not_open_on_a_session_that_failed_its_review(damaged: Lin
     assert not red.success
     verdicts = {each.check_name: each for each in red.get_asset_check_evaluations()}
     review = verdicts["preopen_review"]
-    assert "10 of 11 expectations met, against 10 prior sessions; not met: volume_total" in (
+    assert "11 of 12 expectations met, against 10 prior sessions; not met: volume_total" in (
         review.description or ""
     )
     first = review.metadata["findings"].records[0].data
     assert (first["passed"], first["column"]) == ("NO", "volume_total")
     assert (damaged.root / "reports" / f"preopen-MES-{LAST_DAY}.html").stat().st_size > 10_000
+
+
+def test_the_desk_does_not_open_on_the_session_before_the_one_that_is_missing(
+    damaged: Lineage,
+) -> None:
+    for kept in (damaged.root / "market").rglob(f"{REVIEWED}.parquet"):
+        kept.unlink()
+
+    red = damaged.run("preopen", LAST_DAY)
+
+    assert not red.success
+    verdicts = {each.check_name: each for each in red.get_asset_check_evaluations()}
+    review = verdicts["preopen_review"]
+    assert not review.passed
+    assert review.description == (
+        "2024-07-08: 11 of 12 expectations met, against 9 prior sessions; not met: "
+        "prior_session_date 2024-07-08 (2024-07-09, the session before 2024-07-10; bring it: run "
+        "the job market_day for 2024-07-09, then preopen for 2024-07-10)"
+    )
+    material = preopen_material(
+        damaged.wiring.market,
+        damaged.wiring.warehouse,
+        session_on(date.fromisoformat(LAST_DAY), damaged.wiring.rules.session),
+        damaged.wiring.rules,
+    )
+    assert material is not None
+    assert wrong(material)[0].text.startswith(
+        "prior session date: 2024-07-08 came, 2024-07-09, the session before 2024-07-10;"
+    )
+    assert today(material)[0].text.startswith("It does not open: the review is not green.")
 
 
 def test_the_first_session_of_all_is_reviewed_by_nobody(fresh: Callable[..., Lineage]) -> None:

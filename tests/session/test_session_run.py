@@ -3,8 +3,10 @@
 import json
 from collections import Counter
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
+from lever_stage import kept_broker
 from session_stage import SessionStage, bars_of_session, entry_minute, session, simulated
 
 from engine.broker import QueryBroker
@@ -72,6 +74,50 @@ def test_a_session_that_is_over_is_not_opened_again(played):
 
     with pytest.raises(InputRefused, match="was closed at"):
         stage.run(simulated())
+
+
+def without_the_session_before(home: Path) -> SessionStage:
+    stage = SessionStage(home)
+    forget_the_session_before(home)
+    return stage
+
+
+def forget_the_session_before(home: Path) -> None:
+    for kept in home.rglob(f"{session().prior_session_date}.parquet"):
+        kept.unlink()
+
+
+def test_a_session_is_not_opened_on_what_an_older_day_left(tmp_path):
+    stage = without_the_session_before(tmp_path)
+    day, wanted = session().session_date, session().prior_session_date
+    older = stage.market.session_dates("bars", "MES")[-1]
+
+    with pytest.raises(InputRefused) as refused:
+        stage.run(simulated())
+
+    assert str(refused.value) == (
+        f"session {day}: the context knows {older}, expected {wanted}, the session before {day}; "
+        f"bring it: run the job market_day for {wanted}, then preopen for {day}"
+    )
+    assert stage.events() == []
+
+
+def test_a_rehearsal_over_a_hole_in_history_goes_on_and_says_so(tmp_path):
+    stage = without_the_session_before(tmp_path)
+
+    result = stage.run(simulated(), is_rehearsal=True)
+
+    assert result.ending is Ending.CLOSED
+    assert any("the context knows" in line for line in stage.lines)
+
+
+def test_a_position_is_looked_after_even_when_the_day_before_is_lost(holding):
+    forget_the_session_before(holding.home)
+
+    result = holding.run(kept_broker(holding))
+
+    assert result.state.position == 0
+    assert sum(result.exits.values()) == 1
 
 
 def test_a_late_start_decides_the_missed_bars_and_enters_on_none_of_them(tmp_path):
