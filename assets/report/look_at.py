@@ -129,6 +129,13 @@ def _left(told: SessionMaterial) -> Iterator[Finding]:
     how = f"ended {state.value}"
     if told.desk_state is not state:
         how = f"was {state.value} after the session and left so"
+    if told.limit_halt is not None:
+        yield Finding(
+            Gravity.LOOK,
+            f"The desk {how} by the loss limit of the {told.limit_halt}: it enters again by itself "
+            f"when a new {told.limit_halt} opens.",
+        )
+        return
     yield Finding(
         Gravity.STOP,
         f"The desk {how}. See credence status; when the cause is settled: "

@@ -18,7 +18,7 @@ from assets.rows import outcome_rows
 from engine.calendar import Session
 from engine.desk import Fact, SessionClosed, SessionOpened, fact_of
 from engine.journal import Broken, Event, Kind, Verified
-from engine.kill import KillChanged, KillState
+from engine.kill import KillCause, KillChanged, KillState
 from engine.ladder import Reason
 from engine.learning.fills import execution_rows
 from engine.learning.ledger_check import LedgerDifference, ledger_difference
@@ -133,6 +133,17 @@ class SessionMaterial:
         return self._switch_after(self._switched)
 
     @property
+    def limit_halt(self) -> str | None:
+        """The span, `"day"`, whose loss limit halts the desk; null where a person has to lift it.
+
+        The next open lifts it by itself, once a new span has begun.
+        """
+        last = self._switched[-1] if self._switched else None
+        if last is None or last.after is not KillState.HALTED or last.cause is None:
+            return None
+        return LIMIT_SPANS.get(last.cause)
+
+    @property
     def _switched(self) -> Sequence[KillChanged]:
         return [fact for fact in self.facts if isinstance(fact, KillChanged)]
 
@@ -145,6 +156,14 @@ class SessionMaterial:
             Reason.HALTED.value: KillState.HALTED,
         }
         return locks.get(lock, KillState.RUNNING)
+
+
+LIMIT_SPANS: Final = {
+    KillCause.DAILY_LOSS: "day",
+    KillCause.WEEKLY_LOSS: "week",
+    KillCause.MONTHLY_LOSS: "month",
+}
+"""What has to be over before the desk enters again after a loss limit."""
 
 
 def materials(

@@ -125,7 +125,12 @@ def change_rows(told: SessionMaterial) -> list[str]:
 def no_longer_allowed(told: SessionMaterial) -> list[str]:
     """What the desk may not do in the next session, or only for less."""
     found = []
-    if told.desk_state_now is not KillState.RUNNING:
+    if told.limit_halt is not None:
+        span = told.limit_halt
+        found.append(
+            f"Enter before the {span} is over: its loss limit is used. The halt ends by itself."
+        )
+    elif told.desk_state_now is not KillState.RUNNING:
         found.append(
             f"Enter at all: the desk is {told.desk_state_now.value} until a person resumes it."
         )

@@ -460,3 +460,24 @@ def test_text_from_outside_is_never_markup(material: SessionMaterial) -> None:
 
     assert "<script>" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_a_loss_limit_is_no_halt_that_a_person_has_to_lift(material: SessionMaterial) -> None:
+    stopped = replace(
+        kill(KillState.HALTED, KillEvent.LIMIT_REACHED),
+        cause=KillCause.WEEKLY_LOSS,
+        text="the weekly loss limit is reached",
+    )
+    of = with_facts(material, stopped)
+
+    (left,) = (each for each in look_at(of) if each.text.startswith("The desk ended"))
+
+    assert left.gravity is Gravity.LOOK
+    assert left.text == (
+        "The desk ended halted by the loss limit of the week: it enters again by itself when a new "
+        "week opens."
+    )
+    assert no_longer_allowed(of)[0] == (
+        "Enter before the week is over: its loss limit is used. The halt ends by itself."
+    )
+    assert "resume" not in "".join(no_longer_allowed(of))
