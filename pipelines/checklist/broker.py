@@ -62,6 +62,7 @@ class BrokerProbes:
     has_own_time: bool
     bounds: Bounds = field(default_factory=Bounds)
     bid: Decimal | None = field(default=None, init=False)
+    is_agreed: bool = field(default=False, init=False)
 
     # ── What is only read ───────────────────────────────────────────────────────────────────────
 
@@ -147,6 +148,7 @@ class BrokerProbes:
                 f"{self._position():+d}; also held: {', '.join(others) or 'nothing'}; orders not "
                 f"ours: {', '.join(orders) or 'none'}. Clear them up before the desk trades here"
             )
+        self.is_agreed = True
         return Passed(f"position {self.state.position:+d} in both, {len(working)} orders, all ours")
 
     # ── What sends an order ─────────────────────────────────────────────────────────────────────
@@ -157,16 +159,14 @@ class BrokerProbes:
         if barred is not None:
             return Skipped(barred)
         trial = self.trial("bracket")
-        refs = {trial.entry_ref, trial.stop_ref, trial.target_ref}
         began = time.monotonic()
         try:
-            self.broker.place_bracket(trial)
-            placed = self._until(lambda: refs <= self._working_refs())
+            lack = self.lack_of(trial)
             seen_at = time.monotonic()
         finally:
-            gone = self._cancelled(trial)
-        if not placed:
-            return Failed(f"3 orders were sent, the broker did not list them all: {self._why()}")
+            gone = self.cancelled(trial)
+        if lack is not None:
+            return Failed(lack)
         if not gone:
             return Failed(f"{trial.entry_ref} was cancelled and still works: cancel it by hand now")
         if self._position():
@@ -175,6 +175,14 @@ class BrokerProbes:
             f"3 legs at {self._points(trial.entry_limit_ticks)} seen after {seen_at - began:.2f} s,"
             f" cancelled and gone after {time.monotonic() - seen_at:.2f} s"
         )
+
+    def lack_of(self, trial: PlaceBracket) -> str | None:
+        """Place it; why its three orders were not seen working, null when they were."""
+        refs = {trial.entry_ref, trial.stop_ref, trial.target_ref}
+        self.broker.place_bracket(trial)
+        if self._until(lambda: refs <= self._working_refs()):
+            return None
+        return f"3 orders were sent, the broker did not list them all: {self._why()}"
 
     @property
     def barred_from_orders(self) -> str | None:
@@ -213,7 +221,7 @@ class BrokerProbes:
             entry_expires_at=now + TRIAL_LIFE,
         )
 
-    def _cancelled(self, trial: PlaceBracket) -> bool:
+    def cancelled(self, trial: PlaceBracket) -> bool:
         """Cancel whatever of the trial works; whether nothing of it does in the end."""
         refs = {trial.entry_ref, trial.stop_ref, trial.target_ref}
         with suppress(CredenceError):  # Never placed, or gone: the list of orders says which.

@@ -29,16 +29,21 @@ def kill_drill(
     rules: Rules,
     aside: Path,
 ) -> Found:
-    """Leave a far bracket working, kill a desk of its own, see the broker flat, and stay down.
+    """See a far bracket working, kill a desk of its own, see the broker flat, and stay down.
 
     The desk of the drill has a home of its own, so that the real one is not killed; the orders, the
     broker and the code are the real ones. The probes' connection is closed for it.
     """
     barred = probes.barred_from_orders
+    if barred is None and not probes.is_agreed:
+        barred = "a kill flattens all that is held, on which journal and broker do not agree"
     if barred is not None:
         return Skipped(barred)
     trial = probes.trial("drill")
-    probes.broker.place_bracket(trial)
+    lack = probes.lack_of(trial)
+    if lack is not None:
+        end = "" if probes.cancelled(trial) else f"; {trial.entry_ref} still works: cancel it now"
+        return Failed(f"a kill of nothing proves nothing: {lack}{end}")
     probes.broker.close()
     aside.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=aside, prefix="drill-") as folder:

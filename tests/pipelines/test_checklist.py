@@ -351,6 +351,8 @@ def test_a_desk_that_only_observes_sends_no_trial_order(tmp_path: Path) -> None:
         ("read-only", "bracket", "did not list them all"),
         ("cancel-unanswered", "bracket", "was cancelled and still works: cancel it by hand now"),
         ("cancel-unanswered", "kill drill", "Look for 2024-07-10/checklist-drill-"),
+        ("reject", "kill drill", "a kill of nothing proves nothing: 3 orders were sent"),
+        ("read-only", "kill drill", "a kill of nothing proves nothing: 3 orders were sent"),
     ],
 )
 def test_a_broken_broker_loses_its_tick(tmp_path: Path, fault: str, probe: str, words: str) -> None:
@@ -361,6 +363,19 @@ def test_a_broken_broker_loses_its_tick(tmp_path: Path, fault: str, probe: str, 
 
     assert verdict is Verdict.FAILED
     assert words in evidence
+
+
+def test_a_drill_leaves_alone_what_is_not_ours(tmp_path: Path) -> None:
+    with desk(tmp_path) as shared:
+        shared.gateway.fault("foreign-position", quantity=1)
+        held = shared.gateway.status()["position"]
+
+        verdict, evidence = shared.found("kill drill")
+        left = shared.gateway.status()["position"]
+
+    assert held == left == 1
+    assert verdict is Verdict.SKIPPED
+    assert "journal and broker do not agree" in evidence
 
 
 def test_a_margin_call_is_no_account_to_trade(tmp_path: Path) -> None:
