@@ -1,7 +1,7 @@
 """How today's session stands, gathered from the calendar, Dagster, the journal and the lock."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
@@ -15,7 +15,7 @@ from engine.errors import BrokerTimeout, BrokerUnreachable, ClientIdInUse, Journ
 from engine.kill import KillSwitch
 from pipelines.journal_store import JournalReader
 from pipelines.preopen_state import PARTITION_TAG, preopen_state
-from pipelines.session.heartbeat import Heartbeat
+from pipelines.session.heartbeat import Heartbeat, RunState
 from pipelines.session.kill_switch import kill_switch_of, or_killed_by
 from pipelines.session.lock import holder_text, is_held
 from pipelines.session_request import (
@@ -37,6 +37,12 @@ ENDING_OF: Final[Mapping[dg.DagsterRunStatus, Ending]] = {
     dg.DagsterRunStatus.CANCELED: Ending.STOPPED,
 }
 """Every other status is one of a run that is queued or under way."""
+
+ENDED_BY_HAND: Final[Mapping[RunState, Ending]] = {
+    RunState.STOPPED: Ending.STOPPED,
+    RunState.CLOSED: Ending.COMPLETED,
+}
+"""What else a run by hand says last is that of a crash."""
 
 NOBODY_THERE: Final = frozenset(
     error.__name__ for error in (BrokerUnreachable, ClientIdInUse, BrokerTimeout)
@@ -62,13 +68,15 @@ def session_outlook(instance: dg.DagsterInstance, wiring: Wiring) -> Outlook:
     """How the session of today stands; `wiring.clock` says what day it is."""
     now = wiring.clock()
     session = session_of(now, wiring.rules.session)
-    runs = [] if isinstance(session, Closed) else _attempts(instance, session.session_date)
+    records = [] if isinstance(session, Closed) else _attempts(instance, session.session_date)
+    runs = [record.dagster_run for record in records]
     preopen = (
         NotGreen("no session")
         if isinstance(session, Closed)
         else preopen_state(instance, session.session_date, wiring.rules.contracts_hash)
     )
     files, kill = wiring.session_files, desk_switch(wiring)
+    beat = Heartbeat.read(files.heartbeat)
     verdict = session_request(
         now,
         session,
@@ -77,12 +85,13 @@ def session_outlook(instance: dg.DagsterInstance, wiring: Wiring) -> Outlook:
         [_ending(instance, run) for run in runs],
         holder_text(files) if is_held(files) else None,
         is_by_hand=wiring.mode is Mode.LIVE,
+        ended_by_hand=_ended_by_hand(beat, session, wiring, records),
     )
     return Outlook(
         now=now,
         session=session,
         kill=kill,
-        heartbeat=Heartbeat.read(files.heartbeat),
+        heartbeat=beat,
         run_config=runs[-1].run_config if runs else {},
         verdict=verdict,
     )
@@ -109,11 +118,36 @@ def desk_switch(wiring: Wiring) -> KillSwitch:
     return or_killed_by(switch, kill_file)
 
 
-def _attempts(instance: dg.DagsterInstance, session_date: date) -> list[dg.DagsterRun]:
+def _attempts(instance: dg.DagsterInstance, session_date: date) -> list[dg.RunRecord]:
     """The runs of this session, oldest first; rehearsals are runs of another job."""
     tags = {PARTITION_TAG: session_date.isoformat()}
-    runs = instance.get_runs(dg.RunsFilter(job_name=JOB, tags=tags))
-    return list(reversed(runs))
+    records = instance.get_run_records(dg.RunsFilter(job_name=JOB, tags=tags))
+    return list(reversed(records))
+
+
+def _ended_by_hand(
+    beat: Heartbeat | None,
+    session: Session | Closed,
+    wiring: Wiring,
+    attempts: Sequence[dg.RunRecord],
+) -> Ending | None:
+    """How a person ended a session of this desk and day that was not one of the attempts.
+
+    A heartbeat from before the end of the last attempt is its own, or came before it.
+    """
+    if beat is None or isinstance(session, Closed):
+        return None
+    desk = (wiring.mode.value, wiring.settings.symbol, session.session_date.isoformat())
+    if (beat.mode, beat.symbol, beat.session_date) != desk:
+        return None
+    if attempts and datetime.fromisoformat(beat.at).timestamp() <= _ended_at(attempts[-1]):
+        return None
+    return ENDED_BY_HAND.get(beat.run)
+
+
+def _ended_at(attempt: dg.RunRecord) -> float:
+    """Seconds since 1970; of one without an end, as while it runs, when it was asked for."""
+    return attempt.end_time or attempt.create_timestamp.timestamp()
 
 
 def _ending(instance: dg.DagsterInstance, run: dg.DagsterRun) -> Ending:

@@ -83,13 +83,15 @@ def session_request(
     holder: str | None,
     *,
     is_by_hand: bool = False,
+    ended_by_hand: Ending | None = None,
 ) -> Request | Skip:
     """The run to launch at this instant, or the first reason against it.
 
     `attempts` are those of this session date, oldest first; `holder` names the process that holds
-    the desk's lock, null if none does. What a person stopped is not started again, and what only a
-    person may launch first is gone on with after a crash. Attempts that did not reach the broker do
-    not count as crashed.
+    the desk's lock, null if none does. `ended_by_hand` is how a session that a person started ended
+    after them, null if none did on purpose. What a person stopped is not started again, and what
+    only a person may launch first is gone on with after a crash. Attempts that did not reach the
+    broker do not count as crashed.
     """
     if isinstance(session, Closed):
         return Skip(f"no session on {session.day}: {session.why}")
@@ -102,7 +104,7 @@ def session_request(
         )
     if reason is None and isinstance(preopen, NotGreen):
         reason = f"the desk does not open before preopen is green: {preopen.why}"
-    reason = reason or _no_more(attempts)
+    reason = reason or _no_more(attempts, ended_by_hand)
     if reason is None and is_by_hand and not attempts:
         reason = (
             "real money is traded by hand: launch trading_session with the account confirmed in "
@@ -134,10 +136,14 @@ def _is_there(attempts: Sequence[Ending], holder: str | None) -> str | None:
     return None
 
 
-def _no_more(attempts: Sequence[Ending]) -> str | None:
+def _no_more(attempts: Sequence[Ending], ended_by_hand: Ending | None) -> str | None:
+    by_hand = "launch trading_session by hand to go on"
+    if ended_by_hand is Ending.STOPPED:
+        return f"a person stopped the session that was started by hand; {by_hand}"
+    if ended_by_hand is Ending.COMPLETED:
+        return f"the session that was started by hand came to its end; {by_hand}"
     if not attempts:
         return None
-    by_hand = "launch trading_session by hand to go on"
     if attempts[-1] is Ending.COMPLETED:
         return f"attempt {len(attempts)} came to its end; {by_hand}"
     if attempts[-1] is Ending.STOPPED:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -167,6 +167,59 @@ def test_a_session_by_hand_holds_the_desk(morning: Morning) -> None:
 
     assert "a session run holds the desk: credence session (paper MES, pid" in str(held)
     assert isinstance(free, dg.RunRequest)
+
+
+@pytest.mark.parametrize("attempts", [0, 1])
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [
+        (RunState.STOPPED, "a person stopped the session that was started by hand; launch"),
+        (RunState.CLOSED, "the session that was started by hand came to its end; launch"),
+    ],
+)
+def test_what_a_person_ended_by_hand_is_not_launched(
+    morning: Morning, run: RunState, words: str, attempts: int
+) -> None:
+    morning.preopen()
+    for _ in range(attempts):
+        fail_session_with(morning, ZeroDivisionError("a bug"))
+    morning.at("10:00").beat(run, morning.now - datetime.now(UTC))
+
+    assert words in str(morning.launch())
+
+
+@pytest.mark.parametrize("run", [RunState.RUNNING, RunState.FAILED])
+def test_a_session_by_hand_that_crashed_is_followed_by_the_sensor(
+    morning: Morning, run: RunState
+) -> None:
+    morning.preopen()
+    morning.at("10:00").beat(run, timedelta(minutes=1))
+
+    assert isinstance(morning.launch(), dg.RunRequest)
+
+
+@pytest.mark.parametrize(("mode", "day"), [("observe", DAY), ("paper", "2024-07-03")])
+def test_a_session_by_hand_in_another_mode_or_of_another_day_was_another(
+    morning: Morning, mode: str, day: str
+) -> None:
+    morning.mode = mode
+    morning.preopen(day=day)
+    morning.at("10:00", day).beat(RunState.STOPPED, timedelta(minutes=1))
+
+    assert isinstance(morning.launch(), dg.RunRequest)
+
+
+def test_what_an_attempt_of_the_sensors_own_said_at_its_end_is_no_word_of_a_person(
+    morning: Morning,
+) -> None:
+    morning.preopen()
+    morning.at("10:00").beat(RunState.STOPPED, morning.now - datetime.now(UTC))
+    fail_session_with(morning, InterruptedError("the machine goes down"))
+
+    second = morning.launch()
+
+    assert isinstance(second, dg.RunRequest)
+    assert second.run_key == f"{DAY} attempt 2"
 
 
 def test_real_money_is_launched_by_a_person_first(morning: Morning) -> None:

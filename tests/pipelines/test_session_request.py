@@ -45,13 +45,23 @@ def asked(
     holder: str | None = None,
     *,
     is_by_hand: bool = False,
+    ended_by_hand: Ending | None = None,
 ) -> Request | Skip:
     day = session.day if isinstance(session, Closed) else session.session_date
     hour, minute = map(int, at.split(":"))
     now = datetime(
         day.year, day.month, day.day, hour, minute, tzinfo=ZoneInfo("America/New_York")
     ).astimezone(UTC)
-    return session_request(now, session, preopen, kill, attempts, holder, is_by_hand=is_by_hand)
+    return session_request(
+        now,
+        session,
+        preopen,
+        kill,
+        attempts,
+        holder,
+        is_by_hand=is_by_hand,
+        ended_by_hand=ended_by_hand,
+    )
 
 
 CRASHED, RAN, STOPPED, COMPLETED, UNREACHABLE = (
@@ -107,6 +117,14 @@ REFUSED = {
     ),
     "stopped by a person": (asked(attempts=[STOPPED]), "a person stopped attempt 1; launch"),
     "completed": (asked(attempts=[CRASHED, COMPLETED]), "attempt 2 came to its end; launch"),
+    "stopped by hand after a crash": (
+        asked(attempts=[CRASHED], ended_by_hand=STOPPED),
+        "a person stopped the session that was started by hand; launch",
+    ),
+    "completed by hand": (
+        asked(ended_by_hand=COMPLETED),
+        "the session that was started by hand came to its end; launch",
+    ),
     "by hand": (asked(is_by_hand=True), "real money is traded by hand: launch trading_session"),
     "killed outranks preopen": (asked(kill=KILLED, preopen=RED), "the desk is KILLED"),
     "running outranks killed": (asked(kill=KILLED, attempts=[RAN]), "attempt 1 is queued"),
