@@ -60,7 +60,16 @@ CALENDAR: Final = {
 }
 
 DATA: Final = {
-    "data.penalties.*": _ceiling("0.05", 1),
+    "data.penalties.missing_gap": _ceiling("0.50", 1),
+    "data.penalties.time_regression": _ceiling("0.50", 1),
+    "data.penalties.stuck_feed": _ceiling("0.30", 1),
+    "data.penalties.zero_volume": _ceiling("0.20", 1),
+    "data.penalties.outlier_no_shock": _ceiling("0.20", 1),
+    "data.penalties.late_bar": _ceiling("0.20", 1),
+    "data.penalties.spread_anomaly": _ceiling("0.15", 1),
+    "data.penalties.crossed_quote": _ceiling("0.20", 1),
+    "data.penalties.missing_quote": _ceiling("0.05", 1),
+    "data.penalties.price_band": _ceiling("0.50", 1),
     "data.window_bars": _ceiling(10, 390),
     "data.missing_gap_seconds": _ceiling(60, 120),
     "data.stuck_feed_bars": _ceiling(2, 5),
@@ -168,14 +177,14 @@ DECISION: Final = {
 }
 
 EXECUTION: Final = {
-    "execution.slippage_ticks_per_side": _ceiling("0.25", 6),
-    "execution.slippage_per_atr_ratio": _range(0, 6),
-    "execution.slippage_per_spread_tick": _range(0, 6),
-    "execution.slippage_unknown_ticks": _range(0, 6),
-    "execution.slippage_ticks_max": _range(1, 6),
+    "execution.slippage_ticks_per_side": _ceiling("0.5", 6),
+    "execution.slippage_per_atr_ratio": _ceiling("0.5", 6),
+    "execution.slippage_per_spread_tick": _ceiling("0.5", 6),
+    "execution.slippage_unknown_ticks": _ceiling("0.25", 6),
+    "execution.slippage_ticks_max": _ceiling(6, 12),
     "execution.slippage_windows[].from_minute": _MINUTES,
     "execution.slippage_windows[].until_minute": _MINUTES,
-    "execution.slippage_windows[].multiplier": _ceiling("0.5", 5),
+    "execution.slippage_windows[].multiplier": _ceiling(1, 5),
     "execution.entry_marketable_ticks_max": _ceiling(0, 1),
     "execution.entry_life_seconds": _ceiling(1, 90),
     "execution.slow_fill_seconds": _ceiling(1, 90),
@@ -261,7 +270,22 @@ RANGES: Final = (
     | BIASES
     | LEARNING
 )
-"""Range of every number by its pattern: `[]` stands for any list item, `.*` for any mapping key."""
+"""Range of every number by its pattern: `[]` stands for any list item, `.*` for any mapping key
+that has no row of its own.
+"""
+
+CALENDAR_NAMES: Final = {
+    "rth_calendar": "XNYS",
+    "globex_calendar": "CMES",
+    "timezone": "America/New_York",
+}
+"""What the calendar must name: every minute of the contracts counts from 09:30 in New York."""
+
+NO_TRADE_MINUTES: Final = (range(5), range(120, 240))
+"""Minutes since the open in which no file may allow an entry: 09:30 to 09:35, 11:30 to 13:30."""
+
+SLIPPAGE_MULTIPLIERS_MIN: Final = {range(30): 1.5, range(360, 390): 1.25}
+"""By minutes since the open, the least factor that slippage must be multiplied by."""
 
 TIER_FLOORS: Final = (
     (Decimal(2500), 10, Decimal("12.50")),
@@ -276,10 +300,14 @@ TEMPLATE_EQUITY_USD_MIN: Final = {"K1": 0, "K2": 0, "K3": 2500, "K4": 7500}
 def check_ranges(file: str, block: object) -> None:
     """Raise `ContractError` at the first number of `block` outside its range, or without one."""
     for pattern, key, number in numbers(block, file, ""):
-        bounds = RANGES.get(pattern)
+        bounds = RANGES.get(f"{file}.{key}") or RANGES.get(pattern)
         if bounds is None:
             raise ContractError(
                 f"{file}.yaml: '{key}' has no range in contracts/ceilings.py; add '{pattern}' there"
+            )
+        if key.endswith("_bars") and number % 1:
+            raise ContractError(
+                f"{file}.yaml: '{key}': expected a whole number of bars, got {number}; round it"
             )
         if not bounds.low <= Decimal(str(number)) <= bounds.high:
             what = "the hard ceiling in code" if bounds.is_ceiling else "a meaningful range"

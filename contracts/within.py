@@ -5,7 +5,12 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from itertools import pairwise
 
-from contracts.ceilings import TIER_FLOORS
+from contracts.ceilings import (
+    CALENDAR_NAMES,
+    NO_TRADE_MINUTES,
+    SLIPPAGE_MULTIPLIERS_MIN,
+    TIER_FLOORS,
+)
 from engine.biases import BIAS_FAMILIES, BIAS_SIDES, Bias, BiasModifier, BiasRules
 from engine.calendar import NoTradeWindow, SessionRules
 from engine.errors import ContractError
@@ -41,6 +46,10 @@ def check_within(rules: Rules) -> None:
 
 
 def _check_calendar(session: SessionRules) -> None:
+    for key, name in CALENDAR_NAMES.items():
+        given = getattr(session, key)
+        if given != name:
+            raise contradiction("calendar", key, f"{name} (fixed in code), got {given}")
     _check_rising(
         "calendar",
         ("mid_morning_from_minute", session.mid_morning_from_minute),
@@ -49,12 +58,31 @@ def _check_calendar(session: SessionRules) -> None:
         ("390 - close_minutes_before_end", 390 - session.close_minutes_before_end),
     )
     _check_windows("calendar", "no_trade_windows", session.no_trade_windows)
+    _check_no_trade(session.no_trade_windows)
     if session.no_entry_minutes_before_end < session.flatten_minutes_before_end:
         raise contradiction(
             "calendar",
             "no_entry_minutes_before_end",
             "at least flatten_minutes_before_end, or an entry would be flattened at once",
         )
+
+
+def _check_no_trade(windows: Sequence[NoTradeWindow]) -> None:
+    """Every minute without trade is inside a window, of whatever name."""
+    shut = {minute for each in windows for minute in range(each.from_minute, each.until_minute)}
+    for minutes in NO_TRADE_MINUTES:
+        if open_ := sorted(set(minutes) - shut):
+            raise contradiction(
+                "calendar",
+                "no_trade_windows",
+                f"all minutes from {minutes.start} to {minutes.stop} inside (the hard ceiling in "
+                f"code), got {_shown(windows)}, which leave minute {open_[0]} open",
+            )
+
+
+def _shown(windows: Sequence[NoTradeWindow | SlippageWindow]) -> str:
+    spans = (f"{each.from_minute} to {each.until_minute}" for each in windows)
+    return ", ".join(spans) or "no windows"
 
 
 def _check_data(data: DataRules) -> None:
@@ -168,10 +196,30 @@ def _check_decision(decision: DecisionRules) -> None:
 
 def _check_execution(execution: ExecutionRules) -> None:
     _check_windows("execution", "slippage_windows", execution.slippage_windows)
+    _check_slippage(execution.slippage_windows)
     if execution.slippage_ticks_per_side > execution.slippage_ticks_max:
         raise contradiction("execution", "slippage_ticks_per_side", "at most slippage_ticks_max")
     if execution.slow_fill_seconds > execution.entry_life_seconds:
         raise contradiction("execution", "slow_fill_seconds", "at most entry_life_seconds")
+
+
+def _check_slippage(windows: Sequence[SlippageWindow]) -> None:
+    """No minute costs less than the code allows; 1 is the factor outside every window."""
+    factors = {
+        minute: each.multiplier
+        for each in windows
+        for minute in range(each.from_minute, each.until_minute)
+    }
+    for minutes, least in SLIPPAGE_MULTIPLIERS_MIN.items():
+        for minute in minutes:
+            factor = factors.get(minute, 1.0)
+            if factor < least:
+                raise contradiction(
+                    "execution",
+                    "slippage_windows",
+                    f"a multiplier of at least {least} from minute {minutes.start} to "
+                    f"{minutes.stop} (the hard ceiling in code), got {factor} in minute {minute}",
+                )
 
 
 def _check_biases(biases: BiasRules) -> None:

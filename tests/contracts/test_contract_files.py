@@ -42,9 +42,8 @@ def pattern_of(path: Steps) -> str:
     text = str(steps[0])
     for step in steps[1:]:
         text += "[]" if isinstance(step, int) else f".{step}"
-    for parent in ("data.penalties", "strategies.templates[].settings"):
-        if text.startswith(f"{parent}."):
-            return f"{parent}.*"
+    if text.startswith("strategies.templates[].settings."):
+        return "strategies.templates[].settings.*"
     if text.startswith("execution.eqs_losses."):
         return f"execution.eqs_losses.*.{steps[-1]}"
     return text
@@ -292,6 +291,150 @@ def test_a_fit_names_its_sessions_or_says_that_there_was_none(
     else:
         with pytest.raises(ContractError, match=r"'fit': expected two dates in order"):
             rules_of(contents, "MES")
+
+
+OPENING = {"name": "opening", "from_minute": 0, "until_minute": 30, "multiplier": Decimal("1.5")}
+LOOSER: dict[str, tuple[Steps, Plain, str]] = {
+    "no window without trade": (
+        ("calendar", "no_trade_windows"),
+        [],
+        (
+            "calendar.yaml: 'no_trade_windows': expected all minutes from 0 to 5 inside (the hard "
+            "ceiling in code), got no windows, which leave minute 0 open"
+        ),
+    ),
+    "a minute of lunch": (
+        ("calendar", "no_trade_windows", 1, "until_minute"),
+        121,
+        (
+            "calendar.yaml: 'no_trade_windows': expected all minutes from 120 to 240 inside (the "
+            "hard ceiling in code), got 0 to 5, 120 to 121, which leave minute 121 open"
+        ),
+    ),
+    "an opening that ends early": (
+        ("calendar", "no_trade_windows", 0, "until_minute"),
+        4,
+        (
+            "calendar.yaml: 'no_trade_windows': expected all minutes from 0 to 5 inside (the hard "
+            "ceiling in code), got 0 to 4, 120 to 240, which leave minute 4 open"
+        ),
+    ),
+    "no dear minutes": (
+        ("execution", "slippage_windows"),
+        [],
+        (
+            "execution.yaml: 'slippage_windows': expected a multiplier of at least 1.5 from minute "
+            "0 to 30 (the hard ceiling in code), got 1.0 in minute 0"
+        ),
+    ),
+    "a close like any half hour": (
+        ("execution", "slippage_windows"),
+        [OPENING],
+        (
+            "execution.yaml: 'slippage_windows': expected a multiplier of at least 1.25 from "
+            "minute 360 to 390 (the hard ceiling in code), got 1.0 in minute 360"
+        ),
+    ),
+    "slippage that never counts": (
+        ("execution", "slippage_ticks_max"),
+        1,
+        "execution.yaml: 'slippage_ticks_max': expected 6 to 12 (the hard ceiling in code), got 1",
+    ),
+    "volatility for nothing": (
+        ("execution", "slippage_per_atr_ratio"),
+        0,
+        (
+            "execution.yaml: 'slippage_per_atr_ratio': expected 0.5 to 6 (the hard ceiling in "
+            "code), got 0"
+        ),
+    ),
+    "a spread for nothing": (
+        ("execution", "slippage_per_spread_tick"),
+        0,
+        (
+            "execution.yaml: 'slippage_per_spread_tick': expected 0.5 to 6 (the hard ceiling in "
+            "code), got 0"
+        ),
+    ),
+    "doubt for nothing": (
+        ("execution", "slippage_unknown_ticks"),
+        0,
+        (
+            "execution.yaml: 'slippage_unknown_ticks': expected 0.25 to 6 (the hard ceiling in "
+            "code), got 0"
+        ),
+    ),
+    "half a side": (
+        ("execution", "slippage_ticks_per_side"),
+        Decimal("0.25"),
+        (
+            "execution.yaml: 'slippage_ticks_per_side': expected 0.5 to 6 (the hard ceiling in "
+            "code), got 0.25"
+        ),
+    ),
+    "a gap that is nothing": (
+        ("data", "penalties", "missing_gap"),
+        Decimal("0.05"),
+        (
+            "data.yaml: 'penalties.missing_gap': expected 0.50 to 1 (the hard ceiling in code), "
+            "got 0.05"
+        ),
+    ),
+    "a price that cannot be, for little": (
+        ("data", "penalties", "price_band"),
+        Decimal("0.49"),
+        (
+            "data.yaml: 'penalties.price_band': expected 0.50 to 1 (the hard ceiling in code), "
+            "got 0.49"
+        ),
+    ),
+    "another exchange": (
+        ("calendar", "rth_calendar"),
+        "XLON",
+        "calendar.yaml: 'rth_calendar': expected XNYS (fixed in code), got XLON",
+    ),
+    "sessions of the futures": (
+        ("calendar", "rth_calendar"),
+        "CMES",
+        "calendar.yaml: 'rth_calendar': expected XNYS (fixed in code), got CMES",
+    ),
+    "another market behind it": (
+        ("calendar", "globex_calendar"),
+        "XNYS",
+        "calendar.yaml: 'globex_calendar': expected CMES (fixed in code), got XNYS",
+    ),
+    "no zone of this world": (
+        ("calendar", "timezone"),
+        "Mars/Phobos",
+        "calendar.yaml: 'timezone': expected America/New_York (fixed in code), got Mars/Phobos",
+    ),
+    "most of three bars": (
+        ("strategies", "templates", 1, "settings", "setup_bars"),
+        Decimal("2.9"),
+        (
+            "strategies.yaml: 'templates[K2].settings.setup_bars': expected a whole number of "
+            "bars, got 2.9"
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOOSER)
+def test_a_looser_law_names_file_key_bound_and_value(name: str) -> None:
+    path, value, message = LOOSER[name]
+
+    with pytest.raises(ContractError) as caught:
+        rules_of(with_value(path, value), "MES")
+
+    assert str(caught.value).startswith(message)
+
+
+def test_stricter_windows_under_other_names_are_the_files_own_affair() -> None:
+    whole = [{"name": "all morning", "from_minute": 0, "until_minute": 240}]
+
+    rules = rules_of(with_value(("calendar", "no_trade_windows"), whole), "MNQ")
+
+    assert [window.until_minute for window in rules.session.no_trade_windows] == [240]
 
 
 def test_a_template_nobody_wrote_a_file_for_is_refused(spoil: Spoil) -> None:
