@@ -2,9 +2,13 @@
 
 import errno
 import os
+import re
 import shutil
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +17,13 @@ import psutil
 from engine.errors import StorageFull
 
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+HOST: Final = sha256(os.uname().nodename.encode()).hexdigest()[:8]
+"""This machine among those that share a folder: a process id says nothing on another one."""
+
+_OWNED: Final = re.compile(r"(?P<host>[0-9a-f]{8})-(?P<pid>[0-9]+)-[0-9]+-")
+STALE_SECONDS: Final = 86_400
+"""No write takes a day: what another machine began so long ago, it has given up."""
 
 
 def write_atomically(path: Path, content: bytes, aside: Path) -> bool:
@@ -35,7 +46,7 @@ def write_atomically(path: Path, content: bytes, aside: Path) -> bool:
 def replace_with(path: Path, write: Callable[[Path], None], aside: Path) -> None:
     """Let `write` make a new version in the folder `aside`, then put it in the place of `path`."""
     _clear_leftovers(aside)
-    target = aside / f"{os.getpid()}-{threading.get_ident()}-{path.name}"
+    target = aside / f"{HOST}-{os.getpid()}-{threading.get_ident()}-{path.name}"
     try:
         aside.mkdir(parents=True, exist_ok=True)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,9 +89,17 @@ def _clear_leftovers(aside: Path) -> None:
     if not aside.is_dir():
         return
     for leftover in aside.iterdir():
-        pid = leftover.name.split("-", maxsplit=1)[0]
-        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+        owned = _OWNED.match(leftover.name)
+        if owned is not None and _is_given_up(leftover, owned["host"], int(owned["pid"])):
             leftover.unlink(missing_ok=True)
+
+
+def _is_given_up(leftover: Path, host: str, pid: int) -> bool:
+    if host == HOST:
+        return not psutil.pid_exists(pid)
+    with suppress(FileNotFoundError):
+        return time.time() - leftover.stat().st_mtime > STALE_SECONDS
+    return False
 
 
 def _sync(path: Path) -> None:

@@ -1,6 +1,7 @@
 """Market tables: whole files, the same bytes for the same rows, and disks that say no."""
 
 import contextlib
+import os
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ import pytest
 from engine.bars import BAR_COLUMNS
 from engine.errors import SchemaError, StorageFull
 from pipelines.storage import Home, ParquetStore, write_atomically
+from pipelines.storage.atomic import HOST, STALE_SECONDS
 
 DAY = date(2024, 7, 1)
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -244,6 +246,26 @@ def test_a_killed_writer_leaves_a_whole_file_and_its_leftovers_are_cleared(tmp_p
     assert leftovers
     write_atomically(tmp_path / "file", b"c", tmp_path / "aside")
     assert list((tmp_path / "aside").iterdir()) == []
+
+
+def test_another_machine_keeps_what_it_is_writing_for_a_day(tmp_path: Path) -> None:
+    writer = subprocess.Popen([sys.executable, "-c", ""])
+    writer.wait()
+    pid, aside = writer.pid, tmp_path / "aside"
+    theirs = "0" * 8 if HOST != "0" * 8 else "1" * 8
+    ours, new, old = (
+        aside / f"{host}-{pid}-{thread}-file"
+        for host, thread in ((HOST, 1), (theirs, 2), (theirs, 3))
+    )
+    aside.mkdir()
+    for half in (ours, new, old):
+        half.write_bytes(b"half")
+    long_ago = time.time() - STALE_SECONDS - 60
+    os.utime(old, (long_ago, long_ago))
+
+    write_atomically(tmp_path / "file", b"whole", aside)
+
+    assert list(aside.iterdir()) == [new]
 
 
 def _wait_for_half_a_file(aside: Path) -> list[Path]:
