@@ -126,10 +126,11 @@ def check_bars(
 
     `raw` needs symbol, opens_at (`Datetime("us", "UTC")`), open, high, low, close, volume and
     source; bid, ask, trades, arrived_at, opens_at_text and source_row are optional. Prices are
-    points, as text, Decimal or Float64. A missing quote is null; a quote off the grid rejects its
-    bar. Of two rows for one minute the first valid one in source order stays. A row that opens at
-    an instant of `too_late` came after a later minute was decided. Raises `SourceError` for a
-    missing column or a zone other than UTC, `CalendarError` without sessions.
+    points above zero, as text, Decimal or Float64. A quote that is missing, or not above zero as
+    sources write one they do not have, is null; a quote off the grid rejects its bar. Of two rows
+    for one minute the first valid one in source order stays. A row that opens at an instant of
+    `too_late` came after a later minute was decided. Raises `SourceError` for a missing column or a
+    zone other than UTC, `CalendarError` without sessions.
     """
     if not sessions:
         raise CalendarError(
@@ -231,6 +232,10 @@ def _judged(rows: pl.DataFrame, instrument: Instrument) -> pl.DataFrame:
         exact_number(name, schema[name]).alias(f"{name}_number")
         for name in (*PRICES, *QUOTES, *COUNTS)
     )
+    numbers = numbers.with_columns(
+        pl.when(pl.col(f"{name}_number") > 0).then(pl.col(f"{name}_number")).alias(f"{name}_number")
+        for name in QUOTES
+    )
     ticks = numbers.with_columns(
         whole_ticks(numbers[f"{name}_number"], instrument).alias(f"{name}_ticks")
         for name in (*PRICES, *QUOTES)
@@ -247,7 +252,7 @@ def _faults(instrument: Instrument) -> dict[RejectReason, pl.Expr]:
     counts = [pl.col(f"{name}_number") for name in COUNTS]
     open_, high, low, close = (pl.col(f"{name}_ticks") for name in PRICES)
     out_of_range = pl.any_horizontal(
-        number.is_nan() | (number.abs() > TICKS_ABS_MAX * float(instrument.tick_size))
+        number.is_nan() | (number <= 0) | (number > TICKS_ABS_MAX * float(instrument.tick_size))
         for number in numbers
     )
     return {

@@ -37,14 +37,16 @@ def plain_row(
     )
     counts = (bar.volume, 0 if bar.trades is None else bar.trades)
     prices = _ticks((bar.open, bar.high, bar.low, bar.close), instrument)
-    quotes = _ticks([each for each in (bar.bid, bar.ask) if each is not None], instrument)
+    told = [None if each is None or each <= 0 else each for each in (bar.bid, bar.ask)]
+    quotes = _ticks([each for each in told if each is not None], instrument)
     if not is_in_place or prices is None or quotes is None:
         return None
     open_, high, low, close = prices
-    if high < max(prices) or low > min(prices) or not all(0 <= n <= COUNT_MAX for n in counts):
+    is_in_order = 0 < low <= min(prices) and max(prices) <= high
+    if not is_in_order or not all(0 <= n <= COUNT_MAX for n in counts):
         return None
     known = iter(quotes)
-    bid, ask = (None if each is None else next(known) for each in (bar.bid, bar.ask))
+    bid, ask = (None if each is None else next(known) for each in told)
     return (
         bar.symbol,
         session.session_date,

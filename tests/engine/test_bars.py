@@ -105,6 +105,9 @@ def test_a_good_row_becomes_a_bar_in_ticks_of_its_session() -> None:
         ({"close": "inf"}, RejectReason.BAD_PRICE),
         ({"close": "1,669.75"}, RejectReason.BAD_PRICE),
         ({"high": "9999999999"}, RejectReason.BAD_PRICE),
+        ({"low": "0"}, RejectReason.BAD_PRICE),
+        ({"low": "-0.25"}, RejectReason.BAD_PRICE),
+        ({**dict.fromkeys(GOOD, "0")}, RejectReason.BAD_PRICE),
         ({"volume": "-1"}, RejectReason.NEGATIVE_VOLUME),
         ({"volume": "1.5"}, RejectReason.BAD_VOLUME),
         ({"volume": "many"}, RejectReason.BAD_VOLUME),
@@ -125,6 +128,14 @@ def test_a_row_that_is_no_bar_is_kept_with_its_reason(
     assert reasons(checked) == [reason]
     assert checked.bars["minute"].to_list() == [0]
     assert dict(checked.rejected.schema) == REJECTED_COLUMNS
+
+
+@pytest.mark.parametrize("nothing", ["0", "-1", "-0.25", "-0.1"])
+def test_a_quote_of_nothing_is_unknown(nothing: str) -> None:
+    checked = check(row(0, bid=nothing), row(1, ask=nothing))
+
+    assert checked.rejected.is_empty()
+    assert checked.bars.select("bid_ticks", "ask_ticks").rows() == [(None, 6679), (6678, None)]
 
 
 def test_a_rejected_row_keeps_its_raw_text_and_place_in_the_source() -> None:
@@ -288,7 +299,7 @@ def test_a_price_that_int_division_gets_wrong_is_exact() -> None:
 
 
 @given(
-    ticks=st.integers(-(2**31) + 1, 2**31 - 1),
+    ticks=st.integers(1, 2**31 - 1),
     tick=st.sampled_from(["0.25", "0.01", "0.1", "0.005", "0.015625", "1", "5", "0.03125"]),
     nudge=st.sampled_from([0, 1, -1]),
 )
@@ -313,7 +324,7 @@ def test_a_price_is_on_the_grid_exactly_when_the_decimal_is(
         assert reasons(checked) == ["bad_price"]
 
 
-@given(ticks=st.integers(-(2**31) + 1, 2**31 - 1), tick=st.sampled_from(["0.25", "0.01", "0.005"]))
+@given(ticks=st.integers(1, 2**31 - 1), tick=st.sampled_from(["0.25", "0.01", "0.005"]))
 def test_the_double_nearest_to_a_grid_price_is_on_the_grid(ticks: int, tick: str) -> None:
     nearest = float(Fraction(ticks) * Fraction(Decimal(tick)))
     frame = raw(row(0, bid=None, ask=None)).with_columns(

@@ -19,7 +19,10 @@ from pipelines.session.plain_bars import plain_row
 SOURCE = "session"
 quarters = st.integers(-8, 8).map(lambda ticks: 6000.0 + ticks / 4)
 prices = st.one_of(
-    quarters, quarters, quarters, st.sampled_from([6000.1, 6000.13, -0.0, 6e9, 1e300])
+    quarters,
+    quarters,
+    quarters,
+    st.sampled_from([6000.1, 6000.13, 0.0, -0.0, -1.0, -0.1, 6e9, 1e300]),
 )
 counts = st.sampled_from([0, 1, 120, -1, 2**53, 2**53 + 2])
 bars = st.builds(
@@ -67,6 +70,8 @@ def test_a_bar_is_plain_exactly_when_its_columns_are_without_fault(bar: BarRepor
         {"close": 5999.5},
         {"close": 6000.1},
         {"open": float("nan")},
+        {"low": 0.0},
+        {"low": -0.25},
         {"bid": 6000.1},
         {"volume": -1},
         {"symbol": "MNQ"},
@@ -79,6 +84,14 @@ def test_a_fault_makes_a_bar_not_plain(changes: dict[str, object]) -> None:
 
     assert plain_row(PLAIN, SESSION, RULES.instrument, SOURCE) is not None
     assert plain_row(faulty, SESSION, RULES.instrument, SOURCE) is None
+
+
+def test_a_quote_of_nothing_is_plain_and_unknown() -> None:
+    row = plain_row(replace(PLAIN, bid=-1.0, ask=0.0), SESSION, RULES.instrument, SOURCE)
+
+    (known,) = stored(row)
+    quotes = [list(BAR_COLUMNS).index(name) for name in ("bid_ticks", "ask_ticks")]
+    assert [known[place] for place in quotes] == [None, None]
 
 
 def test_bars_that_come_one_by_one_and_all_at_once_are_the_same(tmp_path) -> None:
