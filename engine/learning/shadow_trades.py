@@ -6,7 +6,7 @@ desk's would have been: by the odds under which the session was opened.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import polars as pl
@@ -16,6 +16,7 @@ from engine.ladder import Reason
 from engine.odds import EarnedOdds
 from engine.outcomes import ExitKind
 from engine.own_view import ACTIVE, Standing
+from engine.risk import RiskState, cooldown_ends_at
 from engine.rules import Constitution, Rules, TemplateRules
 from engine.units import Side
 
@@ -106,16 +107,18 @@ def _by_map(frame: pl.DataFrame, name: str, odds: EarnedOdds, rules: Rules) -> p
 
 
 def _one_at_a_time(rows: Iterable[Mapping[str, Any]], law: Constitution) -> list[Mapping[str, Any]]:
-    """Those a template could have made one after the other, within a session's limits."""
-    pause = timedelta(minutes=law.minutes_between_entries_min)
+    """Those a template could have made one after the other, as the desk counts its entries."""
     kept: list[Mapping[str, Any]] = []
-    made: dict[date, int] = {}
-    free_at: datetime | None = None
+    risk = RiskState(session_date=None)
+    held_until: datetime | None = None
     for row in rows:
-        day, at = row["session_date"], row["closes_at"]
-        if made.get(day, 0) >= law.trades_per_day_max or (free_at is not None and at < free_at):
+        at = row["closes_at"]
+        risk = risk.new_session(row["session_date"])
+        pauses_until = cooldown_ends_at(risk, law)
+        waits = any(until is not None and at < until for until in (pauses_until, held_until))
+        if waits or risk.trades_today >= law.trades_per_day_max:
             continue
         kept.append(row)
-        made[day] = made.get(day, 0) + 1
-        free_at = at + max(pause, (row["bars_held"] + 1) * _BAR)
+        risk = risk.entered(at)
+        held_until = at + (row["bars_held"] + 1) * _BAR
     return kept

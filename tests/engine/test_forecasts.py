@@ -96,6 +96,19 @@ def test_a_shadow_trade_is_an_entry_the_market_would_have_allowed_with_its_outco
         assert trade["net_r"] == outcome["ticks_net"] / outcome["stop_ticks"]
 
 
+def test_shadow_trades_keep_as_far_apart_as_the_desk_keeps_its_entries() -> None:
+    frame, ended = night()
+    law = RULES.constitution
+
+    trades = shadow_trades(frame, ended, {}, RULES)
+
+    own = pl.col("decided_at").diff().over("template", "session_date")
+    apart = trades.sort("template", "decided_at").select(own).drop_nulls().to_series().to_list()
+    an_hour = timedelta(hours=1) / law.entries_per_hour_max
+    assert len(apart) > 0
+    assert min(apart) >= max(an_hour, timedelta(minutes=law.minutes_between_entries_min))
+
+
 BOLD = BeliefMap(beliefs=(0.5,), p_win=(0.75,))
 SHY = BeliefMap(beliefs=(0.5, 0.9), p_win=(0.2, 0.5))
 
