@@ -189,7 +189,8 @@ def _placed_in_sessions(rows: pl.DataFrame, sessions: Sequence[Session]) -> pl.D
     """Add session_date, session_opens_at, is_off_day and outside_rth, in source order.
 
     A row at the time of day of the regular session, on a date without one, claims a session that
-    was not held: a fault. Any other row outside a session is overnight trading and is not judged.
+    was not held: a fault. Any other row outside a session is overnight trading and is not judged,
+    as is the hour before the open on the day after the clocks went back.
     """
     table = pl.DataFrame(
         {
@@ -206,8 +207,11 @@ def _placed_in_sessions(rows: pl.DataFrame, sessions: Sequence[Session]) -> pl.D
     since = pl.col("opens_at") - pl.col("session_opens_at")
     time_of_day = pl.duration(microseconds=since.dt.total_microseconds() % _DAY_US)
     inside = (pl.col("opens_at") < pl.col("session_closes_at")).fill_null(value=False)
+    is_held = pl.col("opens_at").dt.date().is_in(table["held_date"].implode())
     off_day = (
-        (since >= pl.duration(days=1)) & (time_of_day < pl.duration(minutes=_REGULAR_MINUTES))
+        (since >= pl.duration(days=1))
+        & (time_of_day < pl.duration(minutes=_REGULAR_MINUTES))
+        & ~is_held
     ).fill_null(value=False)
     return (
         rows.with_row_index("_order")

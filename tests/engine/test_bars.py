@@ -264,6 +264,20 @@ def test_minute_0_follows_the_daylight_saving_of_new_york(day: date, opens_at_ut
     assert checked.bars.select("session_date", "minute").row(0) == (day, 0)
 
 
+@pytest.mark.parametrize(
+    ("first", "day"), [("2025-10-31", "2025-11-03"), ("2025-03-07", "2025-03-10")]
+)
+def test_the_morning_after_the_clock_changed_is_before_the_open(first: str, day: str) -> None:
+    sessions = sessions_between(date.fromisoformat(first), date.fromisoformat(day), RULES.session)
+    noon = datetime.fromisoformat(f"{day}T12:00:00+00:00")
+    morning = [row(0, opens_at=noon + timedelta(minutes=minute)) for minute in range(600)]
+
+    checked = check_bars(raw(*morning), MES, sessions)
+
+    assert checked.rejected.is_empty()
+    assert (checked.bars.height, checked.outside_rth) == (390, 210)
+
+
 def test_a_row_without_a_time_is_filed_under_the_row_before_it() -> None:
     next_day = row(0, opens_at=OPEN + timedelta(days=1))
 
