@@ -1,7 +1,7 @@
 """Minutes from Interactive Brokers' history, through a running IB Gateway or TWS."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from engine.errors import BrokerMismatch, RetryLater, SourceError
 from pipelines.brokers.ibkr.history import HistoryBar
 from pipelines.brokers.ibkr.history_reader import history_reader
 from pipelines.brokers.ibkr.messages import ListedContract
+from pipelines.brokers.ibkr.minute_bars import MINUTE
 from pipelines.brokers.ibkr.pacing import PacingBudget
 from pipelines.brokers.ibkr.settings import IbkrSettings, ibkr_settings
 from pipelines.settings import load_settings
@@ -25,15 +26,21 @@ SESSIONS_KEPT: Final = 8
 """The same session is read twice by an ingest, and IB refuses the same question within seconds."""
 
 
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IbkrSource:
     """Regular sessions of the dated future that was traded on each of them, unadjusted.
 
-    `settings` null reads the environment. IB keeps minutes of expired futures for two years.
+    `settings` null reads the environment. IB keeps minutes of expired futures for two years. Of a
+    session under way IB tells the minute that still grows too; by `now` it is left out.
     """
 
     contracts_folder: Path | None = None
     settings: IbkrSettings | None = None
+    now: Callable[[], datetime] = field(default=_utc_now, repr=False)
     _budget: PacingBudget = field(default_factory=PacingBudget, repr=False)
     _kept: dict[tuple[str, date], pl.DataFrame] = field(default_factory=dict, repr=False)
 
@@ -53,7 +60,7 @@ class IbkrSource:
         `SourceError` when the gateway is not there, refuses, or lists another instrument.
         """
         rules = load_rules(symbol, self.contracts_folder)
-        now = datetime.now(UTC)
+        now = self.now()
         begun = [
             session
             for session in sessions_between(first_date, last_date, rules.session)
@@ -70,7 +77,9 @@ class IbkrSource:
             try:
                 with history_reader(settings, rules.instrument, self._budget) as reader:
                     for session in wanted:
-                        rows = _rows(symbol, *reader.session(session))
+                        contract, told = reader.session(session)
+                        closed = [bar for bar in told if bar.opens_at + MINUTE <= now]
+                        rows = _rows(symbol, contract, closed)
                         frames[session.session_date] = self._keep(symbol, session, rows)
             except (RetryLater, BrokerMismatch) as error:
                 raise SourceError(f"ibkr source: {error}") from error

@@ -4,7 +4,7 @@ import gc
 import threading
 import time
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from statistics import median, quantiles
 
@@ -163,6 +163,18 @@ def test_a_session_read_twice_is_asked_for_once(history: pl.DataFrame) -> None:
 
     assert first.height == 390
     assert second.equals(first)
+
+
+@pytest.mark.parametrize("second", [0, 59])
+def test_the_minute_that_still_grows_is_no_bar_yet(history: pl.DataFrame, second: int) -> None:
+    opens_at: datetime = history["opens_at"][0]
+    present = opens_at + timedelta(minutes=10, seconds=second)
+    with running_gateway(history, RULES, GatewaySettings()) as gateway:
+        after(gateway, DAY)
+        raw = replace(source(gateway), now=lambda: present).read("MES", DAY, DAY)
+
+    minutes = [opens_at + timedelta(minutes=minute) for minute in range(10)]
+    assert raw["opens_at"].to_list() == minutes
 
 
 def test_a_day_without_bars_is_empty_and_has_every_column(history: pl.DataFrame) -> None:
