@@ -45,8 +45,8 @@ class Settings(BaseModel):
     )
     source: str = Field(
         default="generator:7",
-        description="Where the scheduled ingest takes its bars from, as after `credence ingest`. With "
-        "broker ibkr it is ibkr unless set.",
+        description="Where the scheduled ingest takes its bars from, as after `credence ingest`; "
+        "ibkr with broker ibkr, unless set.",
     )
     sessions_per_run: int = Field(
         default=25,

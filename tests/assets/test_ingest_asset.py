@@ -172,7 +172,7 @@ def test_real_bars_are_not_stored_next_to_invented_ones(fresh: Fresh, tmp_path: 
         ingest(real, wiring.rules, wiring.market, next_day, next_day)
     none_stored = wiring.market.session_dates("bars", "MES")
     ingest(real, wiring.rules, wiring.market, next_day, next_day, replace_other_source=True)
-    with pytest.raises(SourceError, match=r"bars of 2024-07-03, next to .* from csv: invented bars"):
+    with pytest.raises(SourceError, match=r"bars of 2024-07-03, next to .* from csv: invented"):
         ingest(wiring.source, wiring.rules, wiring.market, date(2024, 7, 5), date(2024, 7, 5))
 
     assert list(none_stored) == [day]

@@ -67,17 +67,26 @@ def stored(stage: SessionStage) -> pl.DataFrame:
     return stage.market.read("bars", "MES", session().session_date, session().session_date)
 
 
+def with_a_real_past(home: Path) -> SessionStage:
+    """A stage whose stored sessions are of the kind of source that `history` is."""
+    stage = SessionStage(home)
+    for day in stage.market.session_dates("bars", "MES"):
+        bars = stage.market.read("bars", "MES", day, day).with_columns(source=pl.lit("csv:past"))
+        stage.market.write("bars", bars, symbol="MES", session_date=day)
+    return stage
+
+
 @pytest.fixture(scope="module")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> SessionStage:
     """A whole session that was traded on paper."""
-    stage = SessionStage(tmp_path_factory.mktemp("closed"))
+    stage = with_a_real_past(tmp_path_factory.mktemp("closed"))
     assert stage.run(simulated()).ending is Ending.CLOSED
     return stage
 
 
 @pytest.fixture
 def stage(tmp_path: Path) -> SessionStage:
-    return SessionStage(tmp_path)
+    return with_a_real_past(tmp_path)
 
 
 def stop_early(stage: SessionStage) -> None:
