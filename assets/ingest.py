@@ -21,7 +21,6 @@ from engine.errors import CalendarError, SourceError
 from engine.rules import Rules
 from engine.zone import SESSIONS_JUDGED, refuse_wrong_zone
 
-
 INVENTED: Final = "generator"
 """The kind of source whose bars nobody traded."""
 
