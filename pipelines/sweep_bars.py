@@ -11,6 +11,7 @@ from engine.bars import check_bars
 from engine.context import session_contexts, session_summaries
 from engine.errors import InputRefused
 from engine.rules import Rules
+from engine.zone import refuse_wrong_zone
 from pipelines.stored_bars import StoredBars
 
 FIRST_DATE: Final = date(2015, 1, 2)
@@ -23,15 +24,20 @@ SESSIONS_AT_ONCE: Final = 64
 def bars_of_source(
     source: BarSource, rules: Rules, first_date: date | None, last_date: date | None
 ) -> StoredBars:
-    """Checked bars of a source with the contexts they make; raises `InputRefused` without one."""
+    """Checked bars of a source with the contexts they make.
+
+    Raises `InputRefused` without one, `SourceError` when the rows look read in the wrong zone.
+    """
     has = source.date_range() or (FIRST_DATE, LAST_DATE)
     wanted = (first_date or has[0], last_date or has[1])
     sessions = sessions_between(*wanted, rules.session)
-    parts = []
+    parts: list[pl.DataFrame] = []
     for start in range(0, len(sessions), SESSIONS_AT_ONCE):
         some = sessions[start : start + SESSIONS_AT_ONCE]
         raw = source.read(rules.instrument.symbol, some[0].session_date, some[-1].session_date)
         if raw.height:
+            if not parts:
+                refuse_wrong_zone(raw, some, source.name)
             parts.append(check_bars(raw, rules.instrument, some).bars)
     bars = pl.concat(parts) if parts else pl.DataFrame()
     if not bars.height:

@@ -10,6 +10,7 @@ from contracts.calendar import sessions_between
 from engine.errors import SourceError
 from engine.zone import refuse_wrong_zone
 from pipelines.sources import read_source
+from pipelines.sweep_bars import bars_of_source
 
 RULES = load_rules()
 FIRST, LAST = date(2024, 7, 1), date(2024, 7, 5)
@@ -32,6 +33,31 @@ def test_the_refusal_says_how_far_off_the_times_are() -> None:
 
     with pytest.raises(SourceError, match=r"csv:bars\.csv: .* would if the times were \+5 h"):
         refuse_wrong_zone(chicago_read_as_utc, SESSIONS, "csv:bars.csv")
+
+
+class Moved:
+    """The generator, as a file of it would be read in another zone."""
+
+    name = "csv:bars.csv"
+
+    def __init__(self, hours: int) -> None:
+        self._shift = timedelta(hours=hours)
+
+    def date_range(self) -> tuple[date, date]:
+        return FIRST, LAST
+
+    def read(self, symbol: str, first_date: date, last_date: date) -> pl.DataFrame:
+        raw = read_source("generator:7", symbol, first_date, last_date)
+        return raw.with_columns(pl.col("opens_at") + self._shift)
+
+
+def test_a_sweep_straight_from_a_source_refuses_the_wrong_zone_too() -> None:
+    right = bars_of_source(Moved(0), RULES, FIRST, LAST)
+
+    with pytest.raises(SourceError, match=r"csv:bars\.csv: .* is the zone right"):
+        bars_of_source(Moved(-1), RULES, FIRST, LAST)
+
+    assert right.bars.height == 390 * 2 + 210 + 390
 
 
 def test_rows_that_all_lie_outside_regular_hours_are_refused() -> None:
