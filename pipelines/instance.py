@@ -130,7 +130,7 @@ def living_workers(instance: dg.DagsterInstance) -> dict[int, dg.DagsterRun]:
         pid: record.dagster_run
         for record in records
         if (pid := _worker_pid(instance, record.dagster_run.run_id)) is not None
-        and _is_worker(pid, started_at=_began(record))
+        and is_worker_of(record, pid)
     }
 
 
@@ -152,15 +152,16 @@ def _orphan(instance: dg.DagsterInstance, record: dg.RunRecord) -> OrphanedRun |
     pid = _worker_pid(instance, run.run_id)
     if pid is None:
         why = "its launch never reached a process"
-    elif _is_worker(pid, started_at=_began(record)):
+    elif is_worker_of(record, pid):
         return None
     else:
         why = f"process {pid} is gone"
     return OrphanedRun(run_id=run.run_id, job_name=run.job_name, pid=pid, why=why)
 
 
-def _began(record: dg.RunRecord) -> float:
-    return record.start_time or record.create_timestamp.timestamp()
+def is_worker_of(record: dg.RunRecord, pid: int) -> bool:
+    """Whether the process is alive and the one that began with this run."""
+    return _is_worker(pid, started_at=record.start_time or record.create_timestamp.timestamp())
 
 
 def _worker_pid(instance: dg.DagsterInstance, run_id: str) -> int | None:
@@ -175,6 +176,8 @@ def _worker_pid(instance: dg.DagsterInstance, run_id: str) -> int | None:
 def _is_worker(pid: int, *, started_at: float) -> bool:
     """Whether the process is still the one that started then, not a later one with its number."""
     try:
-        return psutil.Process(pid).create_time() <= started_at + START_SLACK_SECONDS
+        process = psutil.Process(pid)
+        is_dead = process.status() == psutil.STATUS_ZOMBIE
+        return not is_dead and process.create_time() <= started_at + START_SLACK_SECONDS
     except psutil.NoSuchProcess:
         return False

@@ -28,6 +28,7 @@ from pipelines.instance import (
     reap_orphans,
     remember,
 )
+from pipelines.spared_runs import SparedRuns
 
 HOST: Final = "127.0.0.1"
 START_SECONDS_MAX: Final = 120.0
@@ -36,6 +37,7 @@ RUN_STOP_SECONDS_MAX: Final = 60.0
 """For a run that is stopped with the desk: a session may take half a minute until it is flat."""
 
 POLL_SECONDS: Final = 0.25
+SPARED_SECONDS: Final = 2.0
 LOCATION: Final = "credence"
 MODULE: Final = "pipelines.definitions"
 SOCKET_PATH_BYTES_MAX: Final = 100
@@ -61,7 +63,7 @@ def run_up(home: Path, *, port: int, say: Callable[[str], None], module: str = M
     dagster_home = dagster_home_of(home)
     with only_one(dagster_home):
         environment = _environment(home, dagster_home)
-        _clear(dagster_home, say)
+        spared = SparedRuns(dagster_home=dagster_home, running=_cleared(dagster_home, say))
         _refuse_taken_port(port)  # Only now: what was cleared away may have held it.
         parts: list[Part] = []
         stop = _stop_on_signals()
@@ -71,13 +73,16 @@ def run_up(home: Path, *, port: int, say: Callable[[str], None], module: str = M
             elif not stop and not _dead(parts):
                 say(f"the UI did not answer within {START_SECONDS_MAX:.0f} s; see {parts[0].log}")
                 return 3
-            return _watch(parts, stop, say)
+            return _watch(parts, stop, spared, say)
         finally:
             _stop_all(parts)
 
 
-def _clear(dagster_home: Path, say: Callable[[str], None]) -> None:
-    """End what an earlier `credence up` left, but not a run that lives: a session trades on."""
+def _cleared(dagster_home: Path, say: Callable[[str], None]) -> dict[int, str]:
+    """End what an earlier `credence up` left, but not a run that lives: a session trades on.
+
+    Returns those runs, by the id of their process.
+    """
     with dg.DagsterInstance.from_config(str(dagster_home)) as instance:
         living = living_workers(instance)
         for leftover in end_leftovers(dagster_home, spared=living):
@@ -86,6 +91,7 @@ def _clear(dagster_home: Path, say: Callable[[str], None]) -> None:
             say(f"run {run.run_id[:8]} of {run.job_name} goes on in process {pid}")
         for orphan in reap_orphans(instance):
             say(f"reaped run {orphan.run_id[:8]} of {orphan.job_name}: {orphan.why}")
+    return {pid: run.run_id for pid, run in living.items()}
 
 
 def _environment(home: Path, dagster_home: Path) -> dict[str, str]:
@@ -181,8 +187,15 @@ def _is_serving(port: int) -> bool:
         return False
 
 
-def _watch(parts: list[Part], stop: list[int], say: Callable[[str], None]) -> int:
+def _watch(
+    parts: list[Part], stop: list[int], spared: SparedRuns, say: Callable[[str], None]
+) -> int:
+    looks_at = time.monotonic()
     while not stop:
+        if time.monotonic() >= looks_at:
+            for done in spared.look():
+                say(done)
+            looks_at = time.monotonic() + SPARED_SECONDS
         dead = _dead(parts)
         if dead:
             say(_epitaph(dead))

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from urllib.error import HTTPError
 
 import psutil
 import pytest
@@ -120,6 +121,35 @@ def test_a_run_outlives_the_death_of_its_desk_and_the_start_of_the_next(tmp_path
     assert gone == []
     assert not [line for line in desk.said if "reaped" in line]
     assert (is_alive, status, ended) == (True, "STARTED", "SUCCESS")
+
+
+@pytest.mark.slow
+def test_a_run_that_outlived_its_desk_can_still_be_terminated_and_its_death_is_noticed(
+    tmp_path: Path,
+) -> None:
+    home, environ = tmp_path / "home", long_run(tmp_path)
+    with desk_up(home, environ, module="long_run") as killed:
+        killed.wait_for("Credence is at")
+        to_end, worker = started(killed, tmp_path)
+        (tmp_path / "pid").unlink()
+        to_die, dying = started(killed, tmp_path)
+        workers = [psutil.Process(worker), psutil.Process(dying)]
+        killed.ends(signal.SIGKILL)
+
+    with desk_up(home, environ, module="long_run") as desk:
+        desk.wait_for("Credence is at")
+        os.kill(dying, signal.SIGKILL)
+        with suppress(HTTPError):  # Dagster says that the server of the run is out of reach.
+            desk.ask(
+                "mutation End($id: String!) { terminateRun(runId: $id) { __typename } }", id=to_end
+            )
+        ends = [wait_for_end(desk, run_id, seconds=20) for run_id in (to_end, to_die)]
+        deadline = time.monotonic() + 20
+        while still_working(workers):
+            assert time.monotonic() < deadline, workers
+            time.sleep(0.1)
+
+    assert ends == ["CANCELED", "FAILURE"]
 
 
 @pytest.mark.slow
