@@ -20,7 +20,7 @@ from assets.made_from import (
 )
 from assets.partitions import NIGHT_BEFORE, sessions_of
 from assets.ports import LearningJournal, MarketStore, SessionJournals, Warehouse
-from assets.standings import state_before
+from assets.standings import refuse_forgetting, state_before
 from assets.tables import schema_check, session_check, sessions_in, stage_asset, stored_rows
 from assets.trades import trades as traded
 from engine.journal import Kind
@@ -59,6 +59,7 @@ def learning_state(
     """Trust in each template after the session, from that of the night before."""
     dates = [each.session_date for each in sessions_of(context.partition_keys, rules.session)]
     session_journals.refuse_untraded(dates)
+    refuse_forgetting(warehouse, dates, rules, traded=session_journals.traded_dates())
     history = learned_history(market, dates, rules)
     weighed = _weighed(trades, attribution)
     before, parts = state_before(warehouse, dates[0], rules), []

@@ -4,6 +4,7 @@ The implementations live in `pipelines`; tests pass their own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -194,6 +195,10 @@ class SessionJournals(Protocol):
 
     def seals(self, session_dates: Sequence[date]) -> Mapping[date, str]:
         """By session: a hash that differs once its fills or its account were corrected."""
+        ...
+
+    def traded_dates(self) -> AbstractSet[date]:
+        """The sessions of the desk, in whatever mode, today's too if it is under way."""
         ...
 
     def refuse_untraded(self, session_dates: Sequence[date]) -> None:

@@ -1,6 +1,6 @@
 """What the last night says of each template; without Dagster, for whoever opens a session."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from typing import Literal
 
@@ -41,23 +41,55 @@ def _before(
     return warehouse.read(table, symbol, newest, newest)
 
 
+def untaught_before(
+    warehouse: Warehouse, session_date: date, rules: Rules, *, traded: Collection[date]
+) -> list[date]:
+    """Of the sessions that the desk traded before one, those without a whole night, ascending.
+
+    A night is whole with its learning state and its calibration; either may fail alone.
+    """
+    whole = warehouse.query(
+        "SELECT DISTINCT session_date FROM learning_state WHERE symbol = ? "
+        "INTERSECT SELECT DISTINCT session_date FROM calibration WHERE symbol = ?",
+        [rules.instrument.symbol] * 2,
+    )["session_date"]
+    return sorted({day for day in traded if day < session_date} - {*whole})
+
+
+def refuse_forgetting(
+    warehouse: Warehouse, session_dates: Collection[date], rules: Rules, *, traded: Collection[date]
+) -> None:
+    """Raises `MissingContext` for nights before which a session was traded that taught nothing.
+
+    What it taught would be forgotten for good: each night builds on the one before it.
+    """
+    last = max(session_dates)
+    missing = untaught_before(warehouse, last, rules, traded={*traded} - {*session_dates})
+    if missing:
+        raise MissingContext(
+            f"learning state: expected the night of {missing[0]}, which the desk traded, before "
+            f"that of {last}, found none, or half of it; run credence learn --from {missing[0]}"
+        )
+
+
 def standings_for(
-    warehouse: Warehouse, session_date: date, rules: Rules, *, last_traded: date | None
+    warehouse: Warehouse, session_date: date, rules: Rules, *, traded: Collection[date]
 ) -> Mapping[str, Standing]:
     """The standings under which a session is opened, with its odds; none before the first night.
 
-    `last_traded` is the session that the desk traded last. Raises `MissingContext` when its night
-    has not been done: what it taught must not be forgotten.
+    `traded` are the sessions that the desk traded. Raises `MissingContext` when one of them before
+    the session has no night, or the last night is half a one: nothing taught may be forgotten.
     """
     state = state_before(warehouse, session_date, rules)
-    learned = None if state.is_empty() else state["session_date"][0]
-    if last_traded is not None and (learned is None or learned < last_traded):
+    learned = [] if state.is_empty() else [state["session_date"][0]]
+    missing = untaught_before(warehouse, session_date, rules, traded={*traded, *learned})
+    if missing:
+        last = f"the last one is that of {learned[0]}" if learned else "there is none at all"
         raise MissingContext(
-            f"learning state: expected the night of {last_traded}, the last session traded, found "
-            f"{'none' if learned is None else f'that of {learned}'}; run credence learn, or the "
-            "job nightly in the UI"
+            f"learning state: expected the night of {missing[0]}, whole, found none, or half of it "
+            f"({last}); run credence learn --from {missing[0]}, or the job nightly in the UI"
         )
-    if learned is None:
+    if not learned:
         return {}
-    calibrated = warehouse.read("calibration", rules.instrument.symbol, learned, learned)
-    return with_odds(standings(state, rules), calibrated, learned, rules)
+    calibrated = warehouse.read("calibration", rules.instrument.symbol, learned[0], learned[0])
+    return with_odds(standings(state, rules), calibrated, learned[0], rules)

@@ -14,7 +14,6 @@ from engine.journal import Kind
 from pipelines.corrections import Correction, corrected_market, corrected_nights
 from pipelines.instance import UNFINISHED
 from pipelines.jobs import market_day, nightly, recompute_market
-from pipelines.journal_store import JournalReader
 from pipelines.schedules import NEW_YORK, RANGE_FIRST, RANGE_LAST
 from pipelines.session_outlook import session_of
 from pipelines.session_request import Closed
@@ -42,7 +41,7 @@ def due_night(
     """What the night asks for next, or in words why for nothing.
 
     `traded` are the sessions that are over, ascending; `bars` those whose bars are stored; `stored`
-    and `learned` the partitions of outcomes and learning_state that were made; `is_as_seen` tells
+    and `learned` the partitions of outcomes and of whole nights that were made; `is_as_seen` tells
     whether stored bars are those that the desk saw. A night needs the one before it, so they come
     in order, and each first needs the market tables of its session: from the bars that are stored,
     if somebody ingested them and the desk saw the same, else from the source.
@@ -63,17 +62,14 @@ def due_night(
 
 
 def traded_sessions(wiring: Wiring) -> list[date]:
-    """Sessions of the desk's journal that are over: closed, or of a day before today."""
-    if not wiring.journal.is_file():
-        return []
-    reader = JournalReader(wiring.journal)
+    """Sessions of the desk, in whatever mode, that are over: closed, or of a day before today."""
     today = wiring.clock().astimezone(ZoneInfo(NEW_YORK)).date()
-    sessions = reader.sessions()
-    return [day for day in sessions if day < today or _is_closed(reader, day)]
+    traded = sorted(wiring.session_journals.traded_dates())
+    return [day for day in traded if day < today or _is_closed(wiring, day)]
 
 
-def _is_closed(reader: JournalReader, day: date) -> bool:
-    facts = [fact_of(event) for event in reader.events(session_date=day, kinds=(Kind.SESSION,))]
+def _is_closed(wiring: Wiring, day: date) -> bool:
+    facts = [fact_of(event) for event in wiring.session_journals.events(day, Kind.SESSION)]
     return bool(facts) and isinstance(facts[-1], SessionClosed)
 
 
@@ -85,7 +81,8 @@ def _asked(
         traded_sessions(wiring),
         wiring.market.session_dates("bars", wiring.settings.symbol),
         made(dg.AssetKey("outcomes")),
-        made(dg.AssetKey("learning_state")),
+        # Either may fail alone, and half a night teaches half.
+        made(dg.AssetKey("learning_state")) & made(dg.AssetKey("calibration")),
         lambda day: wiring.seen.are_stored(day, wiring.market),
     )
     if isinstance(verdict, str):

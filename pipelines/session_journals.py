@@ -62,7 +62,7 @@ class HomeJournals:
         Before its first session in any mode it learns from rehearsals and replays; since then a day
         that it did not trade teaches nothing, whoever rehearsed it.
         """
-        traded = self._traded_dates()
+        traded = self.traded_dates()
         first = min(traded, default=date.max)
         replayed = set(JournalReader(self.replayed).sessions()) if self.replayed.is_file() else ()
         return {
@@ -73,7 +73,7 @@ class HomeJournals:
 
     def refuse_untraded(self, session_dates: Sequence[date]) -> None:
         """Raises `JournalError` naming the sessions that the desk, trading by then, did not."""
-        traded = self._traded_dates()
+        traded = self.traded_dates()
         first = min(traded, default=date.max)
         refused = sorted(day for day in session_dates if day > first and day not in traded)
         if refused:
@@ -83,8 +83,8 @@ class HomeJournals:
                 "nothing: do the nights before and after it, each by themselves"
             )
 
-    def _traded_dates(self) -> set[date]:
-        """The sessions of the desk, in whatever mode."""
+    def traded_dates(self) -> set[date]:
+        """The sessions of the desk, in whatever mode, today's too if it is under way."""
         paths = [path for path in map(self.traded, TRADED) if path.is_file()]
         return {day for path in paths for day in JournalReader(path).sessions()}
 

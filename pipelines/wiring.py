@@ -13,7 +13,6 @@ from contracts import load_rules
 from engine.desk import Mode
 from engine.own_view import Standing
 from engine.rules import Rules
-from pipelines.journal_store import JournalReader
 from pipelines.learning_journal import LearningJournal
 from pipelines.session.files import SessionFiles
 from pipelines.session.seen_bars import DeskBars
@@ -112,13 +111,12 @@ class Wiring:
     def standings(self, session_date: date) -> Mapping[str, Standing]:
         """Under what the desk opens a session: what the night of the last one it traded says.
 
-        Raises `MissingContext` when that night has not been done.
+        Raises `MissingContext` when that night, or one of those before it, has not been done.
         """
         from assets.standings import standings_for
 
-        traded = JournalReader(self.journal).sessions() if self.journal.is_file() else []
-        last = max((day for day in traded if day < session_date), default=None)
-        return standings_for(self.warehouse, session_date, self.rules, last_traded=last)
+        traded = self.session_journals.traded_dates()
+        return standings_for(self.warehouse, session_date, self.rules, traded=traded)
 
     def live_broker(self) -> "LiveBroker":
         """A new, unconnected broker as the settings name it: IBKR, or the gateway that plays it."""

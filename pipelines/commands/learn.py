@@ -5,6 +5,7 @@ from datetime import date
 from time import perf_counter, process_time
 from typing import Any, Final
 
+from assets.standings import refuse_forgetting
 from contracts.calendar import sessions_between
 from engine.desk import SessionOpened, fact_of
 from engine.errors import InputRefused
@@ -134,7 +135,7 @@ def sessions_to_learn(
 
     Raises `InputRefused` naming the first that lacks its bars or a journal: a night builds on the
     one before it, so none may be passed over; `JournalError` for one that the desk, trading by
-    then, did not trade.
+    then, did not trade; `MissingContext` where one traded before them has taught nothing.
     """
     rules, stored = wiring.rules, wiring.market.session_dates("bars", wiring.settings.symbol)
     known = sorted(wiring.session_journals.teaching(stored))
@@ -158,6 +159,9 @@ def sessions_to_learn(
             )
     if not wanted:
         raise InputRefused(f"expected a session between {first} and {last}, found none")
+    refuse_forgetting(
+        wiring.warehouse, wanted, rules, traded=wiring.session_journals.traded_dates()
+    )
     return wanted
 
 

@@ -1,7 +1,9 @@
 """`credence learn`: the nights of a replay, in order, by one command; and who reads them next."""
 
+from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -140,27 +142,59 @@ def test_a_session_that_lacks_its_journal_is_named(learned_home: Path, tmp_path:
     assert "expected stored outcomes, found none; run market_day for it" in beyond.err
 
 
-def test_a_desk_whose_last_session_taught_nothing_is_not_opened(
-    learned_home: Path, tmp_path: Path
-) -> None:
-    home = copied(learned_home, tmp_path / "home")
-    wiring = wiring_of(home)
-    replayed = home / "journals" / "replay-MES.sqlite"
+def traded_home(learned_home: Path, home: Path) -> Wiring:
+    """A home whose replayed sessions are those of its desk on paper."""
+    wiring = wiring_of(copied(learned_home, home))
     desk = wiring.session_journals.traded(Mode.PAPER)
     desk.parent.mkdir(parents=True)
-    desk.write_bytes(replayed.read_bytes())
-    last = JournalReader(desk).sessions()[-1]
+    desk.write_bytes((home / "journals" / "replay-MES.sqlite").read_bytes())
+    return wiring
+
+
+def forget(wiring: Wiring, days: Sequence[date], *tables: str) -> None:
+    for table, day in product(tables, days):
+        rows = wiring.warehouse.read(table, "MES", day, day).clear()
+        wiring.warehouse.replace_partitions(table, rows, symbol="MES", session_dates=[day])
+
+
+@pytest.mark.parametrize("lost", ["learning_state", "calibration"])
+def test_a_desk_whose_last_session_taught_nothing_or_half_is_not_opened(
+    lost: str, learned_home: Path, tmp_path: Path
+) -> None:
+    wiring = traded_home(learned_home, tmp_path / "home")
+    last = wiring.market.session_dates("bars", "MES")[-1]
 
     known = wiring.standings(date(2025, 6, 2))
-    wiring.warehouse.replace_partitions(
-        "learning_state",
-        wiring.warehouse.read("learning_state", "MES", last, last).clear(),
-        symbol="MES",
-        session_dates=[last],
-    )
+    forget(wiring, [last], lost)
 
     assert len(known) == 4
-    with pytest.raises(MissingContext, match=f"expected the night of {last}"):
+    with pytest.raises(MissingContext, match=f"expected the night of {last}, whole"):
+        wiring.standings(date(2025, 6, 2))
+
+
+def test_no_night_and_no_session_passes_over_one_that_was_traded(
+    learned_home: Path, tmp_path: Path
+) -> None:
+    wiring = traded_home(learned_home, tmp_path / "home")
+    days = wiring.market.session_dates("bars", "MES")
+    forget(wiring, days[1:5], "learning_state", "calibration")
+
+    with pytest.raises(MissingContext, match=f"expected the night of {days[1]}, whole"):
+        wiring.standings(date(2025, 6, 2))
+    ended = credence(tmp_path / "home", "learn", "--from", str(days[5]), mode="paper")
+
+    assert ended.code != Exit.DONE
+    assert f"expected the night of {days[1]}, which the desk traded" in ended.err
+    assert f"run credence learn --from {days[1]}" in ended.err
+    assert sessions_to_learn(wiring, days[1], None) == days[1:]
+
+
+def test_half_a_night_of_a_rehearsal_opens_no_session(learned_home: Path, tmp_path: Path) -> None:
+    wiring = wiring_of(copied(learned_home, tmp_path / "home"))
+    last = wiring.market.session_dates("bars", "MES")[-1]
+    forget(wiring, [last], "calibration")
+
+    with pytest.raises(MissingContext, match=f"expected the night of {last}, whole"):
         wiring.standings(date(2025, 6, 2))
 
 

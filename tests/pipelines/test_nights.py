@@ -104,6 +104,10 @@ class Evening:
         event = dg.AssetMaterialization(asset, partition=str(day), metadata=told)
         self.instance.report_runless_asset_event(event)
 
+    def learned(self, day: date, **told: str) -> None:
+        self.made("learning_state", day, **told)
+        self.made("calibration", day)
+
     def seal(self, day: date) -> str:
         return self.wiring.session_journals.seals([day])[day]
 
@@ -140,12 +144,16 @@ def test_a_traded_session_is_stored_then_learned_from_then_left_alone(evening: E
     evening.made("outcomes", TUESDAY)
     second = evening.tick()
     evening.made("learning_state", TUESDAY)
+    half = evening.tick()
+    evening.made("calibration", TUESDAY)
     third = evening.tick()
 
     assert isinstance(first, dg.RunRequest)
     assert isinstance(second, dg.RunRequest)
     assert (first.job_name, first.partition_key) == ("market_day", "2024-07-09")
     assert (second.job_name, second.partition_key) == ("nightly", "2024-07-09")
+    assert isinstance(half, dg.RunRequest)
+    assert (half.job_name, half.partition_key) == ("nightly", "2024-07-09")
     assert third == "learned from every session, last 2024-07-09"
 
 
@@ -188,13 +196,13 @@ def test_a_night_is_done_again_each_time_the_one_before_it_was(evening: Evening)
     evening.trade(friday)
     evening.trade(TUESDAY)
     first = {OF_NIGHT: ""}
-    evening.made("learning_state", friday, **first)
-    evening.made("learning_state", TUESDAY, **{OF_NIGHT: digest_of_night(first)})
+    evening.learned(friday, **first)
+    evening.learned(TUESDAY, **{OF_NIGHT: digest_of_night(first)})
 
     calm = evening.tick()
-    evening.made("learning_state", friday, **{OF_NIGHT: "", OF_JOURNAL: evening.seal(friday)})
+    evening.learned(friday, **{OF_NIGHT: "", OF_JOURNAL: evening.seal(friday)})
     second = evening.tick()
-    evening.made("learning_state", friday, **{OF_NIGHT: "another one"})
+    evening.learned(friday, **{OF_NIGHT: "another one"})
     third = evening.tick()
 
     assert calm == "learned from every session, last 2024-07-09"
@@ -207,7 +215,7 @@ def test_a_night_is_done_again_each_time_the_one_before_it_was(evening: Evening)
 
 def test_a_night_waits_for_the_one_that_is_done_again(evening: Evening) -> None:
     evening.trade(TUESDAY)
-    evening.made("learning_state", TUESDAY, **{OF_JOURNAL: "of another journal"})
+    evening.learned(TUESDAY, **{OF_JOURNAL: "of another journal"})
     run = evening.instance.create_run_for_job(
         defs.resolve_job_def("nightly"), status=dg.DagsterRunStatus.STARTED
     )
