@@ -20,8 +20,8 @@ from engine.rules import Rules
 from pipelines.sweep import Cents, SetResult, Sweep
 
 
-def sweep_rows(swept: Sweep, rules: Rules, seed: int) -> pl.DataFrame:
-    """One row a set, in the schema's columns."""
+def sweep_rows(swept: Sweep, rules: Rules, *, seed: int, source: str) -> pl.DataFrame:
+    """One row a set, in the schema's columns; `source` is that of the bars."""
     today = _in_r(swept.sets[0].net_cents, rules)
     gains = [_in_r(each.net_cents, rules) - today for each in swept.sets]
     is_long_enough = today.size > 1
@@ -42,6 +42,7 @@ def sweep_rows(swept: Sweep, rules: Rules, seed: int) -> pl.DataFrame:
     every = {
         "symbol": rules.instrument.symbol,
         "session_date": dates[-1],
+        "source": source,
         "first_session_date": dates[0],
         "sessions": len(dates),
         "seed": seed,

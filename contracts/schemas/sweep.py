@@ -10,10 +10,18 @@ from contracts.schemas.trades import usd
 
 SWEEP: Final = Table(
     name="sweep",
-    meaning="What every parameter set of the newest sweep through a session came to.",
-    key=("symbol", "session_date", "number"),
+    meaning="What every parameter set of the newest sweep of some bars through a session came to.",
+    key=("symbol", "session_date", "source", "number"),
     columns=(
         *(SYMBOL, SESSION_DATE),
+        Column(
+            name="source",
+            dtype=pl.String(),
+            unit="text",
+            meaning="Where the bars that were swept came from, such as `generator:7`; `not "
+            "recorded` in a row of before this was kept.",
+            before="not recorded",
+        ),
         count("number", "number", "The set; 0 is today's rules."),
         Column(
             name="first_session_date",

@@ -29,7 +29,10 @@ NEVER: Final = "never"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column: `null` says when it may be null, `NEVER` if it may not; bounds are inclusive."""
+    """One column: `null` says when it may be null, `NEVER` if it may not; bounds are inclusive.
+
+    `before` is what the rows of a table written before it had this column of text have in it.
+    """
 
     name: str
     dtype: pl.DataType
@@ -40,6 +43,7 @@ class Column:
     high: float | None = None
     choices: tuple[str, ...] | None = None
     pattern: str | None = None
+    before: str | None = None
 
     @property
     def is_nullable(self) -> bool:

@@ -3,6 +3,7 @@
 Nothing is proposed and nothing is changed: a sweep shows how results depend on the numbers.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -28,6 +29,8 @@ from pipelines.sweep_table import best_of, sweep_rows
 from pipelines.wiring import Wiring
 
 SHOWN: Final = 5
+NAME_CHARACTERS_MAX: Final = 60
+"""Of what a picture's name says of its bars; the name of a file has an end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,17 +60,16 @@ def run_sweep(wiring: Wiring, bars: SweptBars, request: SweepRequest, *, as_json
     stored = bars.read(wiring)
     with screen.progress("sweeping", request.sets + request.checked) as advance:
         swept = sweep(stored, rules, request, advance)
-    rows = sweep_rows(swept, rules, request.seed)
+    rows = sweep_rows(swept, rules, seed=request.seed, source=stored.sources)
     best = best_of(swept, rules)
     differing = [each for each in swept.checked if each.difference is not None]
     answer = _answer(swept, rows, best, request)
     if not differing:
         through = swept.session_dates[-1]
-        wiring.warehouse.replace_partitions(
-            "sweep", rows, symbol=rules.instrument.symbol, session_dates=[through]
-        )
+        _store(wiring, rows, through)
         drawn = svg_of(sweep_spec(), {"sets": _points(rows, best)})
-        answer["picture"] = str(_draw(wiring, f"{through}.svg", drawn))
+        name = re.sub(r"\W+", "-", stored.sources)[:NAME_CHARACTERS_MAX]
+        answer["picture"] = str(_draw(wiring, f"{through}-{name}.svg", drawn))
     if as_json:
         screen.json(answer)
     else:
@@ -90,6 +92,16 @@ def run_scaling(wiring: Wiring, bars: SweptBars, request: SweepRequest, *, as_js
     screen.table("What a sweep costs", columns, sorted(costs), numbers=columns[1:])
     screen.say(f"  picture  {picture}")
     return Exit.DONE
+
+
+def _store(wiring: Wiring, rows: pl.DataFrame, through: date) -> None:
+    """In place of the last sweep of the same bars through a session; those of others stay."""
+    symbol = wiring.rules.instrument.symbol
+    known = wiring.warehouse.read("sweep", symbol, through, through)
+    others = known.filter(pl.col("source") != rows["source"][0])
+    wiring.warehouse.replace_partitions(
+        "sweep", pl.concat([others, rows]), symbol=symbol, session_dates=[through]
+    )
 
 
 def _draw(wiring: Wiring, name: str, drawn: str) -> Path:
@@ -118,6 +130,7 @@ def _answer(
         "first_session_date": swept.session_dates[0],
         "last_session_date": swept.session_dates[-1],
         "sessions": len(swept.session_dates),
+        "source": rows["source"][0],
         "bars": swept.bars,
         "sets": len(swept.sets),
         "seed": request.seed,

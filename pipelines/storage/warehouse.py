@@ -18,6 +18,7 @@ import polars as pl
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from contracts.schemas import DESK_TABLES, columns_of
+from contracts.schemas import table as schema_of
 from engine.errors import SchemaError, WarehouseBusy
 from pipelines.storage.atomic import replace_with, storage_full
 from pipelines.storage.bucket import Bucket
@@ -201,7 +202,10 @@ def _typed(rows: pl.DataFrame, table: str) -> pl.DataFrame:
 
 
 def _create_tables(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Every desk table of the contracts; one stored with other columns is refused."""
+    """Every desk table of the contracts; one stored with other columns is refused.
+
+    One from before a column that says what its older rows have is given that column.
+    """
     stored = _stored_columns(connection)
     for table in DESK_TABLES:
         columns = columns_of(table)
@@ -209,12 +213,27 @@ def _create_tables(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
             connection.register("no_rows", pl.DataFrame(schema=columns))
             connection.execute(f"CREATE TABLE {_quoted(table)} AS SELECT * FROM no_rows")  # noqa: S608
             connection.unregister("no_rows")
-        elif set(stored[table]) != set(columns):
+        elif set(stored[table]) != set(columns) and not _completed(
+            connection, table, stored[table]
+        ):
             raise SchemaError(
                 f"{path}: table {table}: expected columns {', '.join(columns)}, it has "
                 f"{', '.join(stored[table])}; the contracts changed since it was written: "
                 "move the file away and materialise the sessions again"
             )
+
+
+def _completed(connection: duckdb.DuckDBPyConnection, table: str, stored: Sequence[str]) -> bool:
+    """Whether the table lacked nothing but columns that could be added to it."""
+    columns = {column.name: column.before for column in schema_of(table).columns}
+    lacking = {name: before for name, before in columns.items() if name not in stored}
+    if set(stored) - set(columns) or None in lacking.values():
+        return False
+    with _transaction(connection):
+        for name, before in lacking.items():
+            connection.execute(f"ALTER TABLE {_quoted(table)} ADD COLUMN {_quoted(name)} VARCHAR")
+            connection.execute(f"UPDATE {_quoted(table)} SET {_quoted(name)} = ?", [before])  # noqa: S608 - own names.
+    return True
 
 
 def _stored_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, ...]]:

@@ -352,6 +352,36 @@ def test_a_disk_that_refuses_the_write_leaves_the_table_as_it_was(tmp_path: Path
     assert warehouse.read("decisions", "MES", DAY, DAY).equals(decisions("old"))
 
 
+def test_a_warehouse_from_before_a_column_is_opened_and_its_rows_say_so(tmp_path: Path) -> None:
+    warehouse = warehouse_in(tmp_path)
+    plain = {"symbol": "MES", "session_date": DAY, "first_session_date": DAY, "changes_json": "{}"}
+    numbers = dict.fromkeys(
+        (name for name in columns_of("sweep") if name not in {*plain, "source", "is_replayed"}), 0
+    )
+    row = {
+        **plain,
+        **numbers,
+        "sessions": 1,
+        "is_replayed": False,
+        "is_checked": False,
+        "source": "generator:7",
+    }
+    old = pl.DataFrame([row], schema=columns_of("sweep"), strict=False)
+    warehouse.replace_partitions("sweep", old, symbol="MES", session_dates=[DAY])
+    with duckdb.connect(str(warehouse.home.warehouse)) as connection:
+        connection.execute("ALTER TABLE sweep DROP COLUMN source")
+
+    known = warehouse.read("sweep", "MES", DAY, DAY)
+    warehouse.replace_partitions(
+        "sweep", pl.concat([known, old]), symbol="MES", session_dates=[DAY]
+    )
+
+    assert known.drop("source").equals(old.drop("source"))
+    assert known["source"].to_list() == ["not recorded"]
+    stored = warehouse.read("sweep", "MES", DAY, DAY)
+    assert stored["source"].to_list() == ["not recorded", "generator:7"]
+
+
 def test_a_table_written_by_other_contracts_is_refused(tmp_path: Path) -> None:
     warehouse = warehouse_in(tmp_path)
     put(warehouse, decisions())

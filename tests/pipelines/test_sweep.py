@@ -355,7 +355,7 @@ def test_the_rows_of_a_sweep_say_what_each_set_gained_and_how_far_it_may_be_luck
     today = np.array([-1500, 0, 1500, -3000] * 5)
     swept = swept_of({0: today, 1: today, 2: today + np.array([1500, 0, 1500, 0] * 5)})
 
-    rows = sweep_rows(swept, RULES, seed=9)
+    rows = sweep_rows(swept, RULES, seed=9, source="generator:7")
 
     assert rows["net_usd"].to_list() == [Decimal(-150), Decimal(-150), Decimal(0)]
     assert rows["drawdown_usd"].to_list() == [Decimal(150), Decimal(150), Decimal(30)]
@@ -422,3 +422,27 @@ def test_the_command_checks_stores_draws_and_judges(ingested_home: Path, tmp_pat
     assert rows["trades"].sum() == answer["trades"] > 0
     assert rows["is_checked"].sum() == 2
     assert Path(answer["picture"]).read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_a_sweep_of_other_bars_leaves_that_of_the_stored_ones(
+    ingested_home: Path, tmp_path: Path
+) -> None:
+    home = copied(ingested_home, tmp_path / "home")
+    few = ("sweep", "--sets", "2", "--verify", "0", "--json")
+    stored = credence(home, *few).json
+    dates = ("--from", stored["first_session_date"], "--to", stored["last_session_date"])
+
+    other = credence(home, *few, "--source", "generator:8", *dates).json
+    again = credence(home, *few, "--source", "generator:8", *dates).json
+
+    wiring = Wiring.from_environment({"CREDENCE_HOME": str(home)})
+    rows = wiring.warehouse.query("SELECT source, number FROM sweep ORDER BY source, number")
+    assert (stored["source"], other["source"], again["source"]) == (
+        "generator:7",
+        "generator:8",
+        "generator:8",
+    )
+    assert stored["picture"] != other["picture"]
+    assert rows.rows() == [
+        (source, number) for source in ("generator:7", "generator:8") for number in range(2)
+    ]
