@@ -12,12 +12,14 @@ from engine.broker import FlattenPosition, Leg, OrderEvent, OrderReported, Place
 from engine.desk import Fact, SessionOpened, fact_of
 from engine.desk.facts import CommandFailed, IntentRecorded
 from engine.journal import Event, Kind
+from engine.orders import OrderState
 from engine.own_view import Standing
-from engine.supervisor import Orders, after_intent, read_ref
+from engine.supervisor import UNACKNOWLEDGED, Orders, after_intent, read_ref
 from engine.trade import ExitKind, StopMoved, TradeChanged, TradeEvent, TradePlan, TradePlanned
 from engine.units import OrderRef
 
 _READ: Final = frozenset({Kind.TRADE, Kind.INTENT, Kind.ORDER, Kind.ERROR})
+_UNHEARD: Final = UNACKNOWLEDGED | {OrderState.UNKNOWN}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -148,6 +150,9 @@ class _Reading:
 
     def _note_alive(self, conduct: Conduct, at: datetime) -> None:
         stops = self.orders.of(conduct.plan.decision_id, Leg.STOP)
-        is_alive = any(stop.is_live for stop in stops)
+        was_bare = bool(conduct.alive) and not conduct.alive[-1][1]
+        # As the desk has it: one that was without is protected again by a stop that is confirmed.
+        # One only on its way, or of which nothing is known, may be refused as the last one was.
+        is_alive = any(stop.is_live and not (was_bare and stop.state in _UNHEARD) for stop in stops)
         if not conduct.alive or conduct.alive[-1][1] != is_alive:
             conduct.alive.append((at, is_alive))

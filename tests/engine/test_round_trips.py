@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from night_cases import FEE, FLAT, PRICE, RULES, Night, at, market_of, plan_of, ref_of
 
 from contracts.schemas import validate
-from engine.broker import OrderEvent, OrderReported
+from engine.broker import OrderEvent, OrderReported, PlaceProtection
+from engine.desk.facts import IntentRecorded
 from engine.trade import ExitKind, StopMoved
-from engine.units import DecisionId, Side
+from engine.units import DecisionId, OrderRef, Side
 
 CALM = market_of(*[FLAT] * 60)
 TICK = RULES.instrument.tick_value_usd
@@ -242,6 +243,32 @@ def test_the_time_without_a_living_stop_is_counted() -> None:
     row = night.told(lost).filled(11.2, "flatten", -1, PRICE).trade()
 
     assert (stopped().trade()["unprotected_seconds"], row["unprotected_seconds"]) == (0, 12)
+
+
+def test_a_stop_that_is_sent_and_refused_again_and_again_protects_nothing() -> None:
+    night = Night(CALM).planned().filled(10.1, "entry", 1, PRICE)
+    night.told(OrderReported(at=at(11), ref=ref_of("stop"), event=OrderEvent.CANCELLED))
+    for number in range(1, 21):
+        second, ref = 11 + number / 60, OrderRef(f"{ref_of('stop')}-{number + 1}")
+        sent = PlaceProtection(
+            symbol="MES",
+            side=Side.LONG,
+            quantity=1,
+            stop_ref=ref,
+            stop_ticks=PRICE - 8,
+            target_ref=None,
+            target_ticks=PRICE + 12,
+        )
+        night.told(
+            IntentRecorded(
+                at=at(second - 0.999 / 60), decision_id=DecisionId("MES-1440"), command=sent
+            ),
+            OrderReported(at=at(second - 0.001 / 60), ref=ref, event=OrderEvent.REJECTED),
+        )
+
+    row = night.filled(11 + 21 / 60, "flatten", -1, PRICE).trade()
+
+    assert (row["unprotected_seconds"], row["rejects"]) == (21, 20)
 
 
 def test_refused_orders_of_the_trade_are_counted_once() -> None:
