@@ -73,7 +73,11 @@ class LiveStage:
     ) -> SessionRun:
         """A run of one session at the gateway of a port."""
         return SessionRun(
-            SessionPlan(mode=Mode.PAPER, session=session_on(day, self.rules.session)),
+            SessionPlan(
+                mode=Mode.PAPER,
+                session=session_on(day, self.rules.session),
+                is_rehearsal=True,
+            ),
             files=SessionFiles(home=home),
             rules=self.rules,
             market=history,
