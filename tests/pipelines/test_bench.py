@@ -96,6 +96,7 @@ def test_the_whole_bench_runs_and_its_keys_stay(
     ]
 
 
+@pytest.mark.campaign
 @pytest.mark.slow
 def test_a_job_takes_longer_with_our_work_in_it_than_without(market: Path) -> None:
     numbers = measure_job(market)

@@ -123,6 +123,7 @@ def test_a_run_outlives_the_death_of_its_desk_and_the_start_of_the_next(tmp_path
     assert (is_alive, status, ended) == (True, "STARTED", "SUCCESS")
 
 
+@pytest.mark.campaign
 @pytest.mark.slow
 def test_a_run_that_outlived_its_desk_can_still_be_terminated_and_its_death_is_noticed(
     tmp_path: Path,

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import polars as pl
@@ -89,8 +90,9 @@ def stage(tmp_path: Path) -> SessionStage:
     return with_a_real_past(tmp_path)
 
 
-def stop_early(stage: SessionStage) -> None:
-    run = stage.made(simulated(minutes=SOON))
+def stop_early(stage: SessionStage, broker: Any = None) -> None:
+    """Told to stop at its first fill."""
+    run = stage.made(broker or simulated(minutes=SOON))
     stage.on_line = lambda line: run.stop() if "filled: " in line else None
     assert run.run().ending is Ending.STOPPED
 
@@ -132,7 +134,7 @@ def test_minutes_after_the_desk_stopped_are_those_of_the_source(stage, tmp_path)
 
 
 def test_a_minute_the_desk_never_saw_is_not_put_among_those_it_decided(stage, tmp_path):
-    missing = session().opens_at + timedelta(minutes=20)
+    missing = session().opens_at + timedelta(minutes=5)
 
     class Deaf:
         def __init__(self, broker: SimulatedLiveBroker) -> None:
@@ -149,12 +151,15 @@ def test_a_minute_the_desk_never_saw_is_not_put_among_those_it_decided(stage, tm
                 if not (isinstance(each, BarReported) and each.opens_at == missing)
             ]
 
-    stage.run(Deaf(simulated()))
+    stop_early(stage, Deaf(simulated(minutes=SOON)))
 
-    ingested(stage, history(tmp_path))
+    told = ingested(stage, history(tmp_path))
 
-    assert 20 not in stored(stage)["minute"].to_list()
-    assert stored(stage).height == 389
+    bars = stored(stage)
+    seen = bars.filter(pl.col("source") == SEEN)["minute"].to_list()
+    assert 5 not in bars["minute"].to_list()
+    assert seen == [minute for minute in range(told.seen + 1) if minute != 5]
+    assert bars["minute"].max() == 389
 
 
 def test_who_reads_what_a_session_keeps_does_not_mend_it(stage):
