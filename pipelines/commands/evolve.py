@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any
 
 from contracts.promotions import promote, promotions, roll_back
+from engine.errors import InputRefused
 from engine.learning.promotion import Evidence, Promotion
 from engine.learning.variants import variants
 from pipelines.commands.exits import Exit
@@ -39,13 +40,24 @@ def run_evolve(wiring: Wiring, *, as_json: bool) -> int:
 def run_promote(
     wiring: Wiring, through: date | None, *, reason: str, anyway: bool, as_json: bool
 ) -> int:
-    """Write a week's proposal into its contract; 1 when it was not worth it."""
+    """Write a week's proposal into its contract; 1 when it was not worth it.
+
+    Raises `InputRefused` when the contracts are others by now: the proposal is a step from those it
+    was compared with.
+    """
     screen = Screen.of_process()
     chosen = kept_evolution(wiring, through)
     if chosen.variant is None or (chosen.why_not is not None and not anyway):
         screen.fail(f"nothing to promote: {chosen.why_not}")
         return Exit.NO
-    variant = chosen.variant
+    variant, today = chosen.variant, wiring.rules.contracts_hash
+    if chosen.contracts_hash != today:
+        raise InputRefused(
+            f"promote: the search through {chosen.through} compared its variants with contracts "
+            f"{chosen.contracts_hash[:12]}, today's are {today[:12]}: {variant.key} from "
+            f"{variant.before:g} to {variant.after:g} is not known to be better than those; search "
+            "again with credence evolve"
+        )
     return _journalled(
         wiring,
         lambda: promote(

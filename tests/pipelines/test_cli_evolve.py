@@ -214,6 +214,21 @@ def test_what_may_be_luck_is_not_promoted_unless_a_person_insists(home: Path, fo
     assert contracts_hash(folder) != before
 
 
+def test_a_proposal_is_no_step_from_contracts_it_was_not_compared_with(
+    home: Path, folder: Path
+) -> None:
+    _keep(wiring_of(home), WORTH_IT)
+    credence(home, "promote", "--reason", "won its month", contracts=folder)
+    promoted = contracts_hash(folder)
+
+    again = credence(home, "promote", "--reason", "once more", "--anyway", contracts=folder)
+
+    assert again.code == Exit.USAGE
+    assert f"contracts {RULES.contracts_hash[:12]}, today's are {promoted[:12]}" in again.err
+    assert contracts_hash(folder) == promoted
+    assert [line.reason for line in promotions(folder)] == ["won its month"]
+
+
 def test_without_a_search_there_is_nothing_to_promote(home: Path, folder: Path) -> None:
     ended = credence(home, "promote", "2025-01-03", "--reason", "x", contracts=folder)
 
