@@ -123,8 +123,8 @@ def ingest(
     Raises `SourceError` when the source cannot be read, has nothing in the range or states the
     wrong zone; the sessions before the faulty one are stored. Bars of another kind of source are
     replaced, and real ones stored next to generated ones, only on request: without it the whole
-    range is refused before anything is written. So
-    is a session of which the source lacks minutes that are stored, but the others go through.
+    range is refused before anything is written. So is a session of which the source lacks minutes
+    that are stored, but the others go through.
 
     What the desk decided stays as it saw it, by `seen`: history is told otherwise afterwards, with
     other volumes and without quotes, and its decisions must follow from the bars that are stored.

@@ -98,9 +98,11 @@ def _asked(
 
 def _of_stored(wiring: Wiring, due: Due) -> str:
     """What tells one set of stored bars from another that have to be replaced; else empty."""
+    if due.job != market_day.name:
+        return ""
     day = due.session_date
     stored = wiring.market.read("bars", wiring.settings.symbol, day, day)
-    if due.job != market_day.name or not stored.height:
+    if stored.is_empty():
         return ""
     return f" {hashlib.sha256(stored.write_csv().encode()).hexdigest()[:16]}"
 

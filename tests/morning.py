@@ -14,7 +14,7 @@ from pipelines.alerts import alert_of
 from pipelines.definitions import defs
 from pipelines.journal_store import JournalReader, JournalWriter
 from pipelines.preopen_state import CHECKS, CONTEXT
-from pipelines.sensors import session_sensor, watchdog
+from pipelines.sensors import failed_run_alerts, session_sensor, watchdog
 from pipelines.session.heartbeat import Heartbeat, RunState, signature
 from pipelines.settings import load_settings
 from pipelines.wiring import Wiring
@@ -146,3 +146,16 @@ class Morning:
         path = self.wiring.alert_book.path
         events = JournalReader(path).events() if path.is_file() else ()
         return [alert.text for alert in map(alert_of, events) if alert is not None]
+
+
+def hear_of_failure(morning: Morning, result: dg.ExecuteInProcessResult) -> None:
+    """What Dagster does when a run has failed."""
+    event = next(each for each in result.all_events if each.is_job_failure)
+    with dg.build_run_status_sensor_context(
+        sensor_name="failed_run_alerts",
+        dagster_event=event,
+        dagster_instance=morning.instance,
+        dagster_run=result.dagster_run,
+        resources={"wiring": morning.wiring},
+    ) as context:
+        failed_run_alerts(context.for_run_failure())

@@ -5,7 +5,7 @@ from datetime import date
 from time import perf_counter, process_time
 from typing import Any, Final
 
-from assets.standings import refuse_forgetting
+from assets.standings import refuse_forgetting, untaught_before
 from contracts.calendar import sessions_between
 from engine.desk import SessionOpened, fact_of
 from engine.errors import InputRefused
@@ -21,10 +21,6 @@ TRUST: Final = (
     "SELECT template, trust, trigger, modifier, results, wins, win_rate, expectancy_r "
     "FROM learning_state WHERE symbol = ? AND session_date = ? AND trust IS NOT NULL "
     "ORDER BY template"
-)
-LEARNED: Final = (
-    "SELECT DISTINCT session_date FROM learning_state "
-    "WHERE symbol = ? AND session_date BETWEEN ? AND ?"
 )
 CHANGES: Final = (
     "SELECT session_date, change FROM learning_state "
@@ -118,9 +114,7 @@ def _without_market(wiring: Wiring, dates: Sequence[date]) -> Sequence[date]:
 
 def _not_as_seen(wiring: Wiring, dates: Sequence[date]) -> Sequence[date]:
     """Sessions before their first night whose stored bars are not those that the desk saw."""
-    symbol = wiring.settings.symbol
-    taught = wiring.warehouse.query(LEARNED, [symbol, dates[0], dates[-1]])["session_date"]
-    before = sorted({*dates} - {*taught})
+    before = untaught_before(wiring.warehouse, date.max, wiring.rules, traded=dates)
     return [day for day in before if not wiring.seen.are_stored(day, wiring.market)]
 
 

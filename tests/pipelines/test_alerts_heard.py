@@ -9,7 +9,7 @@ from threading import Event
 import dagster as dg
 import pytest
 from alert_listener import Listener, listening
-from morning import Morning
+from morning import Morning, hear_of_failure
 from pydantic import SecretStr
 from tenacity import wait_none
 
@@ -21,7 +21,6 @@ from engine.kill import KillCause, KillChanged, KillEvent, KillState
 from pipelines.alerts import AlertBook, Outbox, alert_of, targets_of
 from pipelines.alerts.outbox import BACKLOG_MAX
 from pipelines.journal_store import JournalReader, JournalWriter
-from pipelines.sensors import failed_run_alerts
 from pipelines.session.heartbeat import Heartbeat, RunState
 
 AT = datetime(2025, 10, 6, 14, 42, 30, tzinfo=UTC)
@@ -58,15 +57,7 @@ def tell_failure(morning: Morning) -> str:
         breaks()
 
     result = broken.execute_in_process(instance=morning.instance, raise_on_error=False)
-    event = next(each for each in result.all_events if each.is_job_failure)
-    with dg.build_run_status_sensor_context(
-        sensor_name="failed_run_alerts",
-        dagster_event=event,
-        dagster_instance=morning.instance,
-        dagster_run=result.dagster_run,
-        resources={"wiring": morning.wiring},
-    ) as context:
-        failed_run_alerts(context.for_run_failure())
+    hear_of_failure(morning, result)
     return result.run_id[:8]
 
 

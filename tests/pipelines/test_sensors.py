@@ -8,11 +8,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from alert_listener import Listener, listening
-from morning import DAY, Morning
+from morning import DAY, Morning, hear_of_failure
 
 from engine.desk import Mode
 from engine.errors import BrokerTimeout, BrokerUnreachable, ClientIdInUse, HaltDesk
-from pipelines.sensors import failed_check_alerts, failed_run_alerts, session_sensor, watchdog
+from pipelines.sensors import failed_check_alerts, session_sensor, watchdog
 from pipelines.session.heartbeat import RunState
 from pipelines.session.lock import session_lock
 
@@ -321,16 +321,8 @@ def ran(morning: Morning, *assets: object) -> dg.ExecuteInProcessResult:
 
 def test_a_run_that_fails_is_told(morning: Morning) -> None:
     result = ran(morning, broken)
-    event = next(each for each in result.all_events if each.is_job_failure)
 
-    with dg.build_run_status_sensor_context(
-        sensor_name="failed_run_alerts",
-        dagster_event=event,
-        dagster_instance=morning.instance,
-        dagster_run=result.dagster_run,
-        resources={"wiring": morning.wiring},
-    ) as context:
-        failed_run_alerts(context.for_run_failure())
+    hear_of_failure(morning, result)
 
     (text,) = morning.raised()
     assert text.startswith("the run __ephemeral_asset_job__ failed: ")
