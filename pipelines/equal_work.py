@@ -19,7 +19,8 @@ _TRIED: Final = 20
 def equal_work_ms(pieces: int, piece_ms: float = PIECE_MS) -> list[float]:
     """Milliseconds by the clock of each piece, with a pause before it as between two bars.
 
-    How much work fills `piece_ms` is found by the processor's time, so that a machine busy with others gets no less of it.
+    How much work fills `piece_ms` is found by the processor's time, so that a machine busy
+    with others gets no less of it.
     """
     turns = 100_000
     tried = [_piece_ms(turns, thread_time) for _ in range(_TRIED)]
