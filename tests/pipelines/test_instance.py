@@ -162,6 +162,15 @@ def test_a_process_that_began_after_the_run_is_not_its_worker() -> None:
     assert not _is_worker(os.getpid(), started_at=began - 3600)
 
 
+def test_a_worker_that_only_waits_to_be_buried_is_gone() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as worker:
+        os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)
+        process = psutil.Process(worker.pid)
+
+        assert process.status() == psutil.STATUS_ZOMBIE
+        assert not _is_worker(worker.pid, started_at=process.create_time() + 1)
+
+
 def test_what_an_earlier_desk_left_running_is_ended_once(dagster_home: Path) -> None:
     with (
         running(IDLE, dagster_home, says="idle") as left,
