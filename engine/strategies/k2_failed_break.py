@@ -19,6 +19,7 @@ class FailedBreak(Template):
             bars=int(self.setting(rules, "setup_bars")),
             beyond_ticks=self.setting(rules, "stop_beyond_ticks"),
             target_r=self.rules(rules).target_r,
+            marketable_ticks_max=rules.execution.entry_marketable_ticks_max,
         )
 
 

@@ -36,7 +36,7 @@ class Detection:
     """What a template sees in every bar, as causal expressions over the signals.
 
     `side` is the sign of the setup's geometry (0 or null: none), before any belief is asked.
-    `stop_ticks(side)` is the distance from the close that the stop needs, not yet rounded up or
+    `stop_ticks(side)` is the distance from the entry that the stop needs, not yet rounded up or
     floored; null where that side has none. `target_ticks(side, stop)` is the distance of the target
     for a stop in whole ticks; a fraction is rounded up. `columns` are computed first, for the
     others to read; their names start with `_` and the template's id.

@@ -114,6 +114,13 @@ def _entry_limit_ticks(row: BarView, side: Side, marketable_ticks_max: int) -> i
     return quote_ticks
 
 
+def _entry_limits(side: pl.Expr, marketable_ticks_max: int) -> pl.Expr:
+    """`_entry_limit_ticks` of every bar."""
+    bound = pl.col("close_ticks") + side * marketable_ticks_max
+    quote = pl.when(side > 0).then("ask_ticks").otherwise("bid_ticks")
+    return pl.when(side * (bound - quote) >= 0).then(quote).otherwise(bound)
+
+
 def _volatility_stop(trade: TradeView, row: BarView, rules: Rules) -> StopMove | None:
     """When ATR has grown beyond its multiple since entry: one ATR behind price, whole ticks."""
     atr_ticks = row.atr_14_ticks
@@ -158,17 +165,27 @@ def within(happened: pl.Expr, bars: int) -> pl.Expr:
 
 
 def beyond_extreme(
-    name: str, *, event: str, extreme: str, bars: int, beyond_ticks: float, target_r: float
+    name: str,
+    *,
+    event: str,
+    extreme: str,
+    bars: int,
+    beyond_ticks: float,
+    target_r: float,
+    marketable_ticks_max: int,
 ) -> Detection:
     """Trade away from an extreme that did not hold: stop beyond it, target in stops.
 
-    Once a close is past the extreme after all, there is nothing to put the stop behind.
+    The stop is measured from the limit of the entry, as its price will be: from the close it would
+    lie nearer by what the limit gives. Once a close is past the extreme after all, there is nothing
+    to put the stop behind.
     """
     away, reached = pl.col(f"_{name}_away"), pl.col(f"_{name}_reached_ticks")
 
     def stop_ticks(side: pl.Expr) -> pl.Expr:
-        inside = side * (pl.col("close_ticks") - reached)
-        return pl.when((away == side) & (inside >= 0)).then(inside + beyond_ticks)
+        is_inside = side * (pl.col("close_ticks") - reached) >= 0
+        needed = side * (_entry_limits(side, marketable_ticks_max) - reached) + beyond_ticks
+        return pl.when((away == side) & is_inside).then(needed)
 
     return Detection(
         columns=(

@@ -23,6 +23,8 @@ ENTRY: Bar = {
     "session_minutes": 390,
     "minute": 250,
     "close_ticks": 20_000,
+    "bid_ticks": None,
+    "ask_ticks": None,
     "vwap_ticks": 20_015.0,
     "true_range_ticks": 6,
     "atr_14_ticks": 6.0,
@@ -66,6 +68,7 @@ def framed(*bars: Bar) -> pl.DataFrame:
     types: dict[str, Any] = dict.fromkeys((*silent, *beliefs, "atr_30_ticks"), pl.Float64())
     types |= dict.fromkeys((*INTEGERS, "true_range_ticks"), pl.Int32())
     types |= dict.fromkeys(("failed_break_extreme_ticks", "sweep_extreme_ticks"), pl.Int32())
+    types |= dict.fromkeys(("bid_ticks", "ask_ticks"), pl.Int32())
     types |= {"friction_ticks": pl.Float64(), "failed_break": pl.Float64()}
     return pl.DataFrame(rows, schema_overrides=types)
 

@@ -1,7 +1,9 @@
 """Setups: where their stop and target lie, and the score's formulas."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from math import ceil
+from types import SimpleNamespace
 
 import pytest
 from candidate_cases import FRIDAY, MONDAY, Bar, judged, judged_bar
@@ -9,7 +11,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_market import RULES
 
+from engine.beliefs import SIDE_NAMES
 from engine.candidates import SETUP_COLUMNS
+from engine.strategies.registry import template
+from engine.units import Side
+
+
+@dataclass(frozen=True)
+class _Quoted:
+    """The bar of `candidate_cases` with its quotes, as a template reads it."""
+
+    bid_ticks: int | None
+    ask_ticks: int | None
+    close_ticks: int = 20_000
+    atr_14_ticks: float | None = 6.0
+    closes_at: datetime = datetime(2024, 3, 12, 15, 0, tzinfo=UTC)
+
+    def effective_belief(self, constraint: str, side: Side) -> float | None:
+        return None
+
 
 # ── Geometry ────────────────────────────────────────────────────────────────────────────────────
 
@@ -50,7 +70,7 @@ def test_k2_puts_its_stop_two_ticks_behind_the_failed_extreme() -> None:
 
     row = judged_bar({**failed, "vwap_z": 0.0})
 
-    assert (row["k2_side"], row["k2_stop_ticks"], row["k2_target_ticks"]) == (1, 9, 18)
+    assert (row["k2_side"], row["k2_stop_ticks"], row["k2_target_ticks"]) == (1, 10, 20)
 
 
 def test_k3_puts_its_stop_two_ticks_behind_the_sweep() -> None:
@@ -58,7 +78,36 @@ def test_k3_puts_its_stop_two_ticks_behind_the_sweep() -> None:
 
     row = judged_bar({**swept, "vwap_z": 0.0})
 
-    assert (row["k3_side"], row["k3_stop_ticks"], row["k3_target_ticks"]) == (-1, 10, 20)
+    assert (row["k3_side"], row["k3_stop_ticks"], row["k3_target_ticks"]) == (-1, 11, 22)
+
+
+@given(
+    side=st.sampled_from(Side),
+    depth=st.integers(0, 12),
+    bid=st.none() | st.integers(19_985, 20_015),
+    ask=st.none() | st.integers(19_985, 20_015),
+    is_sweep=st.booleans(),
+)
+def test_the_stop_never_rests_nearer_than_two_ticks_beyond_the_extreme(
+    side: Side, depth: int, bid: int | None, ask: int | None, is_sweep: bool
+) -> None:
+    name, event, constraint = (
+        ("k3", "sweep_reversal_score", "f3") if is_sweep else ("k2", "failed_break", "f2")
+    )
+    extreme = "sweep_extreme_ticks" if is_sweep else "failed_break_extreme_ticks"
+    reached = 20_000 - side * depth
+    prefix = f"{constraint}_{SIDE_NAMES[side]}"
+    seen: Bar = {event: float(side), extreme: reached, f"{prefix}_effective": 0.8}
+
+    row = judged_bar({**seen, "vwap_z": 0.0, "bid_ticks": bid, "ask_ticks": ask})
+
+    setup = SimpleNamespace(
+        side=row[f"{name}_side"], stop_ticks=row[f"{name}_stop_ticks"], target_ticks=20
+    )
+    plan = template(name.upper(), RULES).plan_entry(_Quoted(bid, ask), setup, RULES)
+    beyond = side * (reached - plan.stop_price_ticks)
+    assert beyond >= 2
+    assert beyond == 2 or setup.stop_ticks == RULES.strategies.stop_ticks_min
 
 
 def test_a_failed_break_stays_a_setup_for_three_bars_of_its_session() -> None:
@@ -71,7 +120,7 @@ def test_a_failed_break_stays_a_setup_for_three_bars_of_its_session() -> None:
     frame = judged(*({"f2_long_effective": 0.8, **bar} for bar in bars))
 
     assert frame["k2_side"].to_list() == [0, 1, 1, 1, 0, 1, 0, 0]
-    assert frame["k2_stop_ticks"].to_list() == [None, 9, 9, 9, None, 9, None, None]
+    assert frame["k2_stop_ticks"].to_list() == [None, 10, 10, 10, None, 10, None, None]
 
 
 def test_a_close_past_the_failed_extreme_has_nothing_to_put_a_stop_behind() -> None:
@@ -194,6 +243,6 @@ def test_the_columns_of_every_template_are_those_declared() -> None:
     frame = judged({}, {"vwap_z": 0.0})
 
     for name, dtype in SETUP_COLUMNS.items():
-        for template in ("k1", "k2", "k3", "k4"):
-            assert frame.schema[f"{template}_{name}"] == dtype
+        for setup in ("k1", "k2", "k3", "k4"):
+            assert frame.schema[f"{setup}_{name}"] == dtype
     assert not [name for name in frame.columns if name.startswith("_")]
