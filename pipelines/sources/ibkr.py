@@ -3,9 +3,9 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import polars as pl
 
@@ -25,9 +25,28 @@ from pipelines.settings import load_settings
 SESSIONS_KEPT: Final = 8
 """The same session is read twice by an ingest, and IB refuses the same question within seconds."""
 
+KEPT_FOR: Final = timedelta(minutes=10)
+"""So long a session read is good for the same ingest; a later one asks what it is by then."""
+
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+class _Kept(NamedTuple):
+    """What was read of a session, and when."""
+
+    read_at: datetime
+    rows: pl.DataFrame
+
+    def is_good_at(self, now: datetime, session: Session) -> bool:
+        """Whether it was read a moment ago, and no minute of the session has closed since."""
+        if now - self.read_at > KEPT_FOR:
+            return False
+        closed = [
+            (min(at, session.closes_at) - session.opens_at) // MINUTE for at in (self.read_at, now)
+        ]
+        return closed[0] == closed[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +61,7 @@ class IbkrSource:
     settings: IbkrSettings | None = None
     now: Callable[[], datetime] = field(default=_utc_now, repr=False)
     _budget: PacingBudget = field(default_factory=PacingBudget, repr=False)
-    _kept: dict[tuple[str, date], pl.DataFrame] = field(default_factory=dict, repr=False)
+    _kept: dict[tuple[str, date], _Kept] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -67,9 +86,10 @@ class IbkrSource:
             if session.opens_at < now
         ]
         frames = {
-            session.session_date: self._kept[symbol, session.session_date]
+            session.session_date: kept.rows
             for session in begun
-            if (symbol, session.session_date) in self._kept
+            if (kept := self._kept.get((symbol, session.session_date))) is not None
+            and kept.is_good_at(now, session)
         }
         wanted = [session for session in begun if session.session_date not in frames]
         if wanted:
@@ -80,16 +100,19 @@ class IbkrSource:
                         contract, told = reader.session(session)
                         closed = [bar for bar in told if bar.opens_at + MINUTE <= now]
                         rows = _rows(symbol, contract, closed)
-                        frames[session.session_date] = self._keep(symbol, session, rows)
+                        frames[session.session_date] = self._keep(symbol, session, rows, now)
             except (RetryLater, BrokerMismatch) as error:
                 raise SourceError(f"ibkr source: {error}") from error
         return pl.concat([_EMPTY, *(frames[day] for day in sorted(frames))])
 
-    def _keep(self, symbol: str, session: Session, rows: pl.DataFrame) -> pl.DataFrame:
+    def _keep(
+        self, symbol: str, session: Session, rows: pl.DataFrame, now: datetime
+    ) -> pl.DataFrame:
         """The rows themselves, remembered in place of the oldest ones."""
+        self._kept.pop((symbol, session.session_date), None)
         while len(self._kept) >= SESSIONS_KEPT:
             del self._kept[next(iter(self._kept))]
-        self._kept[symbol, session.session_date] = rows
+        self._kept[symbol, session.session_date] = _Kept(now, rows)
         return rows
 
 

@@ -19,6 +19,7 @@ from engine.bars import check_bars
 from engine.broker import BarReported, FeedReported, FeedState
 from engine.errors import SourceError
 from pipelines.brokers.ibkr import ClockKind, IbkrBroker, IbkrSettings
+from pipelines.brokers.ibkr.pacing import PacingBudget
 from pipelines.gateway.assembly import Gateway, GatewaySettings
 from pipelines.gateway.run import RunningGateway, running_gateway
 from pipelines.sources.ibkr import IbkrSource
@@ -175,6 +176,33 @@ def test_the_minute_that_still_grows_is_no_bar_yet(history: pl.DataFrame, second
 
     minutes = [opens_at + timedelta(minutes=minute) for minute in range(10)]
     assert raw["opens_at"].to_list() == minutes
+
+
+def test_a_session_read_before_its_end_is_asked_for_again_when_it_is_over(
+    history: pl.DataFrame,
+) -> None:
+    opens_at: datetime = history["opens_at"][0]
+    with running_gateway(history, RULES, GatewaySettings()) as gateway:
+        after(gateway, DAY)
+        early = replace(source(gateway), now=lambda: opens_at + timedelta(minutes=10))
+        late = replace(early, now=lambda: opens_at + timedelta(hours=8), _budget=PacingBudget())
+        half, twice = early.read("MES", DAY, DAY), early.read("MES", DAY, DAY)
+        whole = late.read("MES", DAY, DAY)
+
+    assert half.height == 10
+    assert twice.equals(half)
+    assert whole.height == 390
+
+
+def test_an_ingest_of_another_hour_asks_again_for_what_was_corrected(history: pl.DataFrame) -> None:
+    with running_gateway(history, RULES, GatewaySettings()) as gateway:
+        after(gateway, DAY)
+        early = replace(source(gateway), now=lambda: datetime(2024, 3, 8, 22, tzinfo=UTC))
+        late = replace(early, now=lambda: datetime(2024, 3, 8, 23, tzinfo=UTC))
+        early.read("MES", DAY, DAY)
+
+    with pytest.raises(SourceError, match="check that IB Gateway runs"):
+        late.read("MES", DAY, DAY)
 
 
 def test_a_day_without_bars_is_empty_and_has_every_column(history: pl.DataFrame) -> None:
