@@ -52,33 +52,6 @@ def test_a_data_home_with_a_long_name_still_has_a_socket(tmp_path: Path) -> None
     assert _socket_of(Path("/data/dagster")) == Path("/data/dagster/code-server.sock")
 
 
-@pytest.mark.slow
-def test_what_a_killed_desk_left_running_is_ended_and_a_dead_part_is_reported(
-    tmp_path: Path,
-) -> None:
-    home = tmp_path / "home"
-    with desk_up(home) as killed:
-        left = set(killed.parts(until="daemon").values())
-        killed.ends(signal.SIGKILL)
-    assert len([pid for pid in left if psutil.pid_exists(pid)]) == 3
-
-    with desk_up(home) as desk:
-        desk.wait_for("that an earlier credence up left running")
-        parts = desk.parts(until="daemon")
-        gone = [pid for pid in left if psutil.pid_exists(pid)]
-        psutil.Process(parts["daemon"]).kill()
-        told = desk.wait_for("ended with code -9; last lines of")
-        family = desk.family()
-        code = desk.process.wait(timeout=45)
-
-    assert gone == []
-    assert told.startswith("the daemon ")
-    assert "daemon.log" in told
-    assert code == 3
-    assert still_working(family) == []
-    assert not is_up(home)
-
-
 def long_run(folder: Path) -> Mapping[str, str]:
     """Settings of a desk that serves `long_run` alone."""
     return {"LONG_RUN_FOLDER": str(folder), "PYTHONPATH": str(Path(__file__).parents[1])}
@@ -95,7 +68,7 @@ def started(desk: DeskUp, folder: Path) -> tuple[str, int]:
 
 
 @pytest.mark.slow
-def test_a_run_outlives_the_death_of_its_desk_and_the_start_of_the_next(tmp_path: Path) -> None:
+def test_a_run_outlives_its_killed_desk_whose_parts_the_next_one_ends(tmp_path: Path) -> None:
     home, environ = tmp_path / "home", long_run(tmp_path)
     worker = None
     try:
@@ -104,8 +77,10 @@ def test_a_run_outlives_the_death_of_its_desk_and_the_start_of_the_next(tmp_path
             run_id, worker = started(killed, tmp_path)
             left = set(killed.parts(until="daemon").values())
             killed.ends(signal.SIGKILL)
+        stayed = [pid for pid in left if psutil.pid_exists(pid)]
 
         with desk_up(home, environ, module="long_run", port=killed.port) as desk:
+            desk.wait_for("that an earlier credence up left running")
             desk.wait_for(f"run {run_id[:8]} of long_run goes on in process {worker}")
             desk.wait_for("Credence is at")
             gone = [pid for pid in left if psutil.pid_exists(pid)]
@@ -113,14 +88,23 @@ def test_a_run_outlives_the_death_of_its_desk_and_the_start_of_the_next(tmp_path
             is_alive = psutil.pid_exists(worker)
             (tmp_path / "enough").touch()
             ended = wait_for_end(desk, run_id, seconds=30)
+            psutil.Process(desk.parts(until="daemon")["daemon"]).kill()
+            told = desk.wait_for("ended with code -9; last lines of")
+            family = desk.family()
+            code = desk.process.wait(timeout=45)
     finally:
         if worker is not None:
             with suppress(ProcessLookupError):
                 os.kill(worker, signal.SIGKILL)
 
-    assert gone == []
+    assert (len(stayed), gone) == (3, [])
     assert not [line for line in desk.said if "reaped" in line]
     assert (is_alive, status, ended) == (True, "STARTED", "SUCCESS")
+    assert told.startswith("the daemon ")
+    assert "daemon.log" in told
+    assert code == 3
+    assert still_working(family) == []
+    assert not is_up(home)
 
 
 @pytest.mark.campaign
