@@ -9,13 +9,14 @@ drawing whole sessions again; and a map is only ever judged on sessions after th
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from engine.errors import InputRefused
+from engine.learning.belief_map import Rising, knots, whole_map
 from engine.odds import BeliefMap, Floats
 from engine.rules import CalibrationRules
 
@@ -87,50 +88,6 @@ def calibrate(
     ]
 
 
-def belief_map(beliefs: Floats, wins: Floats, knots_max: int) -> BeliefMap:
-    """The rising function nearest to the wins, thinned to `knots_max` knots.
-
-    Isotonic regression over equally filled groups of beliefs, so that a knot rests on many outcomes
-    and no single lucky one at the edge makes a certainty.
-    """
-    return _whole_map(_Rising.of(beliefs, wins), knots_max)
-
-
-class _Rising(NamedTuple):
-    """Beliefs in rising order, the wins beside them, and the place each had before."""
-
-    beliefs: Floats
-    wins: Floats
-    order: npt.NDArray[np.int64]
-
-    @classmethod
-    def of(cls, beliefs: Floats, wins: Floats) -> Self:
-        order = np.argsort(beliefs, kind="stable")
-        return cls(beliefs[order], wins[order], order)
-
-
-def _whole_map(rising: _Rising, knots_max: int) -> BeliefMap:
-    everywhere = np.ones_like(rising.beliefs)
-    known, p_win = _knots(rising.beliefs, rising.wins, everywhere, knots_max)
-    return BeliefMap(beliefs=tuple(known.tolist()), p_win=tuple(p_win.tolist()))
-
-
-def _knots(beliefs: Floats, wins: Floats, counts: Floats, knots_max: int) -> tuple[Floats, Floats]:
-    """Beliefs and probabilities of the map over beliefs that rise; only counts of 1 take part."""
-    from scipy.optimize import isotonic_regression  # Dear to import, and only a night needs it.
-
-    seen = counts.cumsum()
-    groups = min(knots_max, int(seen[-1]))
-    cuts = np.arange(groups + 1) * int(seen[-1]) // groups
-    weight = np.diff(cuts).astype(np.float64)
-    starts = np.searchsorted(seen, cuts[:-1] + 1)
-    at = np.add.reduceat(beliefs * counts, starts) / weight
-    rate = np.add.reduceat(wins * counts, starts) / weight
-    rising = isotonic_regression(rate, weights=weight).x
-    known, first = np.unique(at, return_index=True)
-    return known, np.maximum.accumulate(rising[first])
-
-
 def _check(forecasts: pl.DataFrame) -> None:
     missing = [name for name in FORECAST_COLUMNS if name not in forecasts.columns]
     if missing:
@@ -152,7 +109,7 @@ def _calibration(
     draws = _draws(int(sessions[-1]) + 1, rules.resamples)
     bins = np.minimum((beliefs * rules.bins).astype(np.int64), rules.bins - 1)
     sums = _Sums(bins, sessions, rules.bins, p_win, wins)
-    rising = _Rising.of(beliefs, wins)
+    rising = Rising.of(beliefs, wins)
     ahead = _ahead(rising, beliefs, wins, sessions, rules)
     is_enough = len(wins) >= outcomes_min and sums.sessions >= rules.sessions_min
     return Calibration(
@@ -167,7 +124,7 @@ def _calibration(
         brier_base=float(np.mean((wins.mean() - wins) ** 2)),
         calibration_error=_estimate(sums.error(), sums.error(draws), rules),
         bins=_table(sums, draws, rules),
-        belief_map=_whole_map(rising, rules.knots_max) if is_enough else None,
+        belief_map=whole_map(rising, rules.knots_max) if is_enough else None,
         brier_map_ahead=None if ahead is None else ahead.brier_map,
         brier_base_ahead=None if ahead is None else ahead.brier_base,
         is_earned=is_enough and ahead is not None and ahead.has_won,
@@ -267,7 +224,7 @@ class _Ahead(NamedTuple):
 
 
 def _ahead(
-    rising: _Rising,
+    rising: Rising,
     beliefs: Floats,
     wins: Floats,
     sessions: npt.NDArray[np.int64],
@@ -286,8 +243,8 @@ def _ahead(
         start = ends[first - 1]
         now = slice(start, ends[min(first + rules.refit_sessions, ends.size) - 1])
         is_past = (rising.order < start).astype(np.float64)
-        knots = _knots(rising.beliefs, rising.wins, is_past, rules.knots_max)
-        of_map.append((np.interp(beliefs[now], *knots) - wins[now]) ** 2)
+        fitted = knots(rising, is_past, rules.knots_max)
+        of_map.append((np.interp(beliefs[now], *fitted) - wins[now]) ** 2)
         of_base.append((wins[:start].mean() - wins[now]) ** 2)
     starts = ends[rules.sessions_min - 1 : -1] - ends[rules.sessions_min - 1]
     squared = (np.concatenate(of_map), np.concatenate(of_base))

@@ -11,12 +11,9 @@ from hypothesis import strategies as st
 
 from contracts import load_rules
 from engine.errors import InputRefused
-from engine.learning.calibration import (
-    BeliefMap,
-    Calibration,
-    belief_map,
-    calibrate,
-)
+from engine.learning.belief_map import belief_map
+from engine.learning.calibration import Calibration, calibrate
+from engine.odds import BeliefMap
 from engine.rules import CalibrationRules
 
 RULES = load_rules("MES").learning.calibration
@@ -225,3 +222,52 @@ def test_a_map_that_won_on_a_few_sessions_ahead_has_not_been_earned_yet() -> Non
     assert len(lucky) > 2
     assert not any(each.is_earned for each in young)
     assert judged.is_earned
+
+
+@pytest.mark.parametrize("belief", [0.1, 1 / 3, 0.62, 1.0])
+def test_beliefs_that_are_all_the_same_have_one_probability_their_share_of_wins(
+    belief: float,
+) -> None:
+    rows = forecasts(4, flat, sessions=60).with_columns(belief=pl.lit(belief))
+    wins = rows["is_win"].cast(pl.Float64).to_numpy()
+
+    found = calibrated(rows)
+
+    assert found.belief_map == BeliefMap(beliefs=(belief,), p_win=(wins.mean(),))
+    assert found.brier_map_ahead == found.brier_base_ahead
+    assert not found.is_earned
+
+
+def test_wins_that_came_late_do_not_make_equal_beliefs_rise() -> None:
+    wins = np.repeat([0.0, 1.0], [360, 240])
+
+    same = belief_map(np.full(600, 0.35), wins, 12)
+    two = belief_map(np.repeat([0.35, 0.6], 300), np.tile(np.repeat([0.0, 1.0], 150), 2), 12)
+
+    assert same == BeliefMap(beliefs=(0.35,), p_win=(0.4,))
+    assert two == BeliefMap(beliefs=(0.35, 0.6), p_win=(0.5, 0.5))
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), count=st.integers(1, 300), beliefs=st.integers(1, 6))
+def test_a_map_of_few_beliefs_does_not_depend_on_the_order_of_time(
+    seed: int, count: int, beliefs: int
+) -> None:
+    random = np.random.default_rng(seed)
+    known = random.integers(0, beliefs, count) / 10
+    wins = random.integers(0, 2, count).astype(np.float64)
+    shuffled = random.permutation(count)
+
+    first = belief_map(known, wins, 12)
+    other = belief_map(known[shuffled], wins[shuffled], 12)
+
+    assert other == first
+
+
+def test_a_map_that_takes_time_for_belief_is_seen() -> None:
+    wins = np.repeat([0.0, 1.0], [360, 240])
+    told_apart = np.linspace(0.35, 0.35 + 1e-9, 600)
+
+    in_order_of_time = belief_map(told_apart, wins, 12)
+
+    assert in_order_of_time.at_one(0.35) == 0.0
