@@ -3,6 +3,7 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, time
 from pathlib import Path
@@ -14,6 +15,7 @@ from engine.errors import InputRefused
 from engine.journal import Kind
 from pipelines.journal_store import JournalReader, journal_paths
 from pipelines.journal_words import Told, new_york, told_of, told_of_night
+from pipelines.session_journals import mode_that_tells
 from pipelines.wiring import Wiring
 
 DESK: Final = "desk/"
@@ -64,7 +66,7 @@ class SessionStory:
 
 
 def session_story(wiring: Wiring, session_date: date, *, of: str = "") -> SessionStory:
-    """The story of a session in the journal that has it: the desk's own before the newest other.
+    """The story of a session in the journal that tells of it, else in the newest that has it.
 
     `of` keeps the journals whose name under the folder of journals contains it. Where none has the
     session, what was learned after it is its story. Raises `CalendarError` for a day without a
@@ -73,7 +75,8 @@ def session_story(wiring: Wiring, session_date: date, *, of: str = "") -> Sessio
     learned = wiring.learning_journal
     paths = [path for path in journal_paths(wiring.journals) if path != learned.path]
     having = [path for path in paths if session_date in _sessions(path)]
-    having.sort(key=lambda path: not _name(wiring, path).startswith(DESK))
+    telling = _telling(wiring, session_date)
+    having.sort(key=lambda path: (path != telling, not _name(wiring, path).startswith(DESK)))
     chosen = next((path for path in having if of in _name(wiring, path)), None)
     night = told_of_night(learned.events(session_date))
     if chosen is None and night and not having and not of:
@@ -92,6 +95,15 @@ def session_story(wiring: Wiring, session_date: date, *, of: str = "") -> Sessio
 def _name(wiring: Wiring, path: Path) -> str:
     """A journal as a person names it: its place under the folder of journals, without suffix."""
     return path.relative_to(wiring.journals).with_suffix("").as_posix()
+
+
+def _telling(wiring: Wiring, session_date: date) -> Path | None:
+    """The desk's journal of the day; none where one of the desk's cannot be read."""
+    symbol = wiring.rules.instrument.symbol
+    with suppress(sqlite3.DatabaseError):
+        mode = mode_that_tells(wiring.session_files, symbol, session_date)
+        return None if mode is None else wiring.session_files.journal(mode, symbol)
+    return None
 
 
 def _sessions(path: Path) -> Sequence[date]:

@@ -1,6 +1,6 @@
 """Which journal tells of a session: the one of the desk that traded it, or else a rehearsal's."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
@@ -10,13 +10,40 @@ from typing import Final
 from engine.desk import Mode
 from engine.errors import JournalError
 from engine.journal import Broken, Event, Kind, Verified
+from engine.learning.acceptance import DifferenceAccepted
 from engine.rules import Rules
 from pipelines.journal_store import JournalReader
+from pipelines.learning_journal import LearningJournal
 from pipelines.session.files import SessionFiles
 from pipelines.storage import Home
 
 TRADED: Final = (Mode.LIVE, Mode.PAPER, Mode.OBSERVE)
-"""Should a session have been run in several modes, the first of these tells of it."""
+"""The modes of a desk; those before tell of a session rather than those after."""
+
+_PLAYED: Final = (Kind.DECISION, Kind.EXECUTION)
+
+
+def mode_that_tells(files: SessionFiles, symbol: str, session_date: date) -> Mode | None:
+    """The mode whose journal tells of a session, and whose bars are those the desk saw.
+
+    Should several have run it, it is the first of `TRADED` that decided or filled anything, and the
+    first of all if none did. Null where the desk never ran it.
+    """
+    readers = {mode: _reader(files.journal(mode, symbol)) for mode in TRADED}
+    having = {
+        mode: reader
+        for mode, reader in readers.items()
+        if reader is not None and session_date in reader.sessions()
+    }
+    if len(having) > 1:
+        for mode, reader in having.items():
+            if next(reader.events(session_date=session_date, kinds=_PLAYED), None) is not None:
+                return mode
+    return next(iter(having), None)
+
+
+def _reader(path: Path) -> JournalReader | None:
+    return JournalReader(path) if path.is_file() else None
 
 
 @lru_cache(maxsize=8)
@@ -45,15 +72,37 @@ class HomeJournals:
         stat = path.stat()
         return _verified(path, (stat.st_mtime_ns, stat.st_size))
 
+    def fills_before(self, session_date: date) -> Iterator[Event]:
+        """Executions of the sessions before, in the journal that tells of this one, as asked for.
+
+        Raises `JournalError` without a journal.
+        """
+        path = self.path(session_date)
+        for event in JournalReader(path).events(kinds=(Kind.EXECUTION,)):
+            if event.session_date >= str(session_date):
+                return
+            yield event
+
+    def accepted(self, session_date: date) -> Sequence[DifferenceAccepted]:
+        """What people accepted of the session's books, oldest first."""
+        path = self.home.learning / f"{self.rules.instrument.symbol}.sqlite"
+        return LearningJournal(path=path, rules=self.rules).accepted(session_date)
+
     def seals(self, session_dates: Sequence[date]) -> dict[date, str]:
         """By session: the seal on its fills and its account; a session without a journal has none.
 
         It differs once something of them, or of what was journalled before, was corrected.
         """
         found: dict[date, str] = {}
-        for path in (*map(self.traded, TRADED), *map(self.rehearsed, session_dates), self.replayed):
+        for path in (*map(self.rehearsed, session_dates), self.replayed):
             if path.is_file():
                 found = {**JournalReader(path).seals(), **found}
+        desks = {mode: reader.seals() for mode in TRADED if (reader := _reader(self.traded(mode)))}
+        for day in session_dates:
+            sealing = [mode for mode, sealed in desks.items() if day in sealed]
+            mode = sealing[0] if len(sealing) == 1 else self._telling(day) if sealing else None
+            if mode is not None:
+                found[day] = desks[mode][day]
         return {day: found[day] for day in session_dates if day in found}
 
     def teaching(self, session_dates: Sequence[date]) -> set[date]:
@@ -93,14 +142,17 @@ class HomeJournals:
 
         Where its rehearsal would be if nothing does.
         """
-        for mode in TRADED:
-            path = self.traded(mode)
-            if path.is_file() and session_date in JournalReader(path).sessions():
-                return path
+        mode = self._telling(session_date)
+        if mode is not None:
+            return self.traded(mode)
         rehearsed, replayed = self.rehearsed(session_date), self.replayed
         if not rehearsed.is_file() and replayed.is_file():
             return replayed if session_date in JournalReader(replayed).sessions() else rehearsed
         return rehearsed
+
+    def _telling(self, session_date: date) -> Mode | None:
+        files = SessionFiles(home=self.home.root)
+        return mode_that_tells(files, self.rules.instrument.symbol, session_date)
 
     def traded(self, mode: Mode) -> Path:
         """The continuing journal of a mode."""

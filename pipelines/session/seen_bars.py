@@ -16,7 +16,7 @@ from engine.rules import Rules
 from pipelines.journal_store import JournalReader
 from pipelines.session.bars import SessionBars
 from pipelines.session.files import SessionFiles
-from pipelines.session_journals import TRADED
+from pipelines.session_journals import mode_that_tells
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +28,8 @@ class DeskBars:
 
     def of(self, session: Session) -> pl.DataFrame:
         """The bars that the desk decided, as it saw them; none where it traded none."""
-        for mode in TRADED:
-            bars = self._of(mode, session)
-            if bars.height:
-                return bars
-        return pl.DataFrame(schema=BAR_COLUMNS)
+        mode = mode_that_tells(self.files, self.rules.instrument.symbol, session.session_date)
+        return pl.DataFrame(schema=BAR_COLUMNS) if mode is None else self._of(mode, session)
 
     def are_stored(self, session_date: date, market: MarketStore) -> bool:
         """Whether the stored bars of a session are what the desk saw, as far as it saw any."""
@@ -46,7 +43,7 @@ class DeskBars:
         instrument, day = self.rules.instrument, session.session_date
         folder = self.files.bars(mode, instrument.symbol, day)
         journal = self.files.journal(mode, instrument.symbol)
-        if not folder.is_dir() or not journal.is_file():
+        if not folder.is_dir():
             return pl.DataFrame(schema=BAR_COLUMNS)
         events = JournalReader(journal).events(session_date=day, kinds=(Kind.DECISION,))
         decided = [datetime.fromisoformat(event.at) for event in events]
