@@ -10,7 +10,7 @@ from assets.learned_history import learned_history
 from assets.outcomes import outcomes
 from assets.partitions import sessions_of
 from assets.ports import LearningJournal, MarketStore, SessionJournals, Warehouse
-from assets.standings import calibration_before
+from assets.standings import calibration_before, nights_done
 from assets.tables import schema_check, stage_asset
 from engine.learning.calibration import calibrate
 from engine.learning.calibration_table import calibration_rows
@@ -47,7 +47,9 @@ def calibration(
         known = history.through(history.forecasts, day)
         parts.append(calibration_rows(calibrate(known, law, outcomes_min=enough), day, rules))
         learned[day] = odds_changes(parts[-2], parts[-1], day)
-    journalled = learning_journal.record(About.ODDS, learned)
+    journalled = learning_journal.record(
+        About.ODDS, learned, done_before=nights_done("calibration", warehouse, dates, rules)
+    )
     rows = pl.concat(parts[1:])
     newest = rows.filter(pl.col("session_date") == dates[-1], pl.col("bin") == 0)
     shown = newest.select(

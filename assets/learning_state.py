@@ -20,7 +20,7 @@ from assets.made_from import (
 )
 from assets.partitions import NIGHT_BEFORE, sessions_of
 from assets.ports import LearningJournal, MarketStore, SessionJournals, Warehouse
-from assets.standings import refuse_forgetting, state_before
+from assets.standings import nights_done, refuse_forgetting, state_before
 from assets.tables import schema_check, session_check, sessions_in, stage_asset, stored_rows
 from assets.trades import trades as traded
 from engine.journal import Kind
@@ -70,7 +70,11 @@ def learning_state(
             context.log.warning("%s: %s", day, change.text)
         before, learned[day] = night.state, night.changes
         parts.append(night.state)
-    journalled = learning_journal.record(About.TRUST, learned)
+    journalled = learning_journal.record(
+        About.TRUST,
+        learned,
+        done_before=nights_done("learning_state", warehouse, dates, rules),
+    )
     for lesson in journalled:
         if lesson.corrects:
             context.log.warning("%s: the night was corrected", lesson.session_date)

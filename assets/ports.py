@@ -3,7 +3,7 @@
 The implementations live in `pipelines`; tests pass their own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import date
 from decimal import Decimal
@@ -14,6 +14,7 @@ import polars as pl
 
 from engine.calendar import Session
 from engine.journal import Broken, Event, Kind, Verified
+from engine.learning.acceptance import DifferenceAccepted
 from engine.learning.lessons import About, NightLearned, OddsChanged
 from engine.learning.reliability import TrustChanged
 
@@ -177,11 +178,16 @@ class LearningJournal(Protocol):
     """What nights changed, journalled once each."""
 
     def record(
-        self, about: About, learned: Mapping[date, Sequence[TrustChanged | OddsChanged]]
+        self,
+        about: About,
+        learned: Mapping[date, Sequence[TrustChanged | OddsChanged]],
+        *,
+        done_before: Collection[date] = (),
     ) -> Sequence[NightLearned]:
         """Append what each night changed unless it is known, and return what was new of it.
 
-        Raises `RetryLater` while another process writes.
+        What a night of `done_before` comes to for the first time corrects what it said. Raises
+        `RetryLater` while another process writes.
         """
         ...
 
@@ -191,6 +197,17 @@ class SessionJournals(Protocol):
 
     def events(self, session_date: date, *kinds: Kind) -> Sequence[Event]:
         """Events of the session, of these kinds; raises `JournalError` without a journal."""
+        ...
+
+    def fills_before(self, session_date: date) -> Iterable[Event]:
+        """Executions that the sessions before left in the journal of this one; read as asked for.
+
+        Raises `JournalError` without a journal.
+        """
+        ...
+
+    def accepted(self, session_date: date) -> Sequence[DifferenceAccepted]:
+        """What people accepted of the session's books, oldest first."""
         ...
 
     def seals(self, session_dates: Sequence[date]) -> Mapping[date, str]:

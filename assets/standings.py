@@ -25,6 +25,17 @@ def calibration_before(warehouse: Warehouse, session_date: date, rules: Rules) -
     return _before("calibration", warehouse, session_date, rules)
 
 
+def nights_done(
+    table: Literal["learning_state", "calibration"],
+    warehouse: Warehouse,
+    session_dates: Collection[date],
+    rules: Rules,
+) -> set[date]:
+    """Those of some sessions whose night has left its rows in a table already."""
+    rows = warehouse.read(table, rules.instrument.symbol, min(session_dates), max(session_dates))
+    return {*rows["session_date"].unique()} & {*session_dates}
+
+
 def _before(
     table: Literal["learning_state", "calibration"],
     warehouse: Warehouse,

@@ -8,12 +8,12 @@ import polars as pl
 from assets import told
 from assets.candidates import candidates
 from assets.decisions import decisions
-from assets.executions import executions
+from assets.executions import books_verdict, executions
+from assets.ledger import session_ledger
 from assets.partitions import sessions_of
 from assets.ports import MarketStore, SessionJournals, Warehouse
 from assets.tables import schema_check, session_check, sessions_in, stage_asset, stored_rows
 from contracts.schemas import columns_of
-from engine.learning.ledger_check import ledger_difference
 from engine.learning.round_trips import round_trips
 from engine.rules import Rules
 
@@ -79,23 +79,22 @@ def trades_equal_broker_cash(
     rules: dg.ResourceParam[Rules],
 ) -> dg.AssetCheckResult:
     """What the stored trades earned is what the broker's cash moved by, to the last cent."""
-    differing = []
+    found = {}
     sessions = sessions_in(context, rules)
     stored, filled = (
         stored_rows(warehouse, name, sessions, rules) for name in ("trades", "executions")
     )
     for session in sessions:
         own = pl.col("session_date") == session.session_date
-        events = session_journals.events(session.session_date)
-        found = ledger_difference(stored.filter(own), filled.filter(own), events)
-        if not found.is_equal:
-            differing.append(f"{session.session_date}: {found.text}")
-    said = "; ".join(differing[:3]) or "every cent of the account is explained by the trades"
-    return dg.AssetCheckResult(
-        passed=not differing,
-        description=f"{len(sessions)} sessions, {stored.height} trades: {said}",
-        metadata={"sessions": len(sessions), "differing": len(differing)},
-    )
+        found[session.session_date] = session_ledger(
+            session_journals,
+            session.session_date,
+            rules,
+            executions=filled.filter(own),
+            trades=stored.filter(own),
+        )
+    said = f"{len(sessions)} sessions, {stored.height} trades"
+    return books_verdict(said, found, {"sessions": len(sessions)})
 
 
 @session_check(trades)

@@ -51,7 +51,7 @@ def told_of(event: Event) -> Told | None:
 
 
 def told_of_night(events: Iterable[Event]) -> list[Told]:
-    """What was learned after a session: a line for each change, correction and promotion."""
+    """What was learned after a session: a line for each change, correction, promotion and act."""
     return [
         Told(
             at=datetime.fromisoformat(event.at),
@@ -94,6 +94,11 @@ def _text_of(event: Event, at: datetime) -> str | None:
 
 def _closed_text(closed: TradeClosed) -> str:
     trade = f"{closed.template} {side_name(closed.side)}"
+    if closed.exit_kind is not ExitKind.NEVER_FILLED and closed.exit_price_ticks is None:
+        return (
+            f"{trade} ended, and no execution tells how: its result is unknown. The limits count "
+            f"{usd(closed.net_usd)}, by the last close that was seen."
+        )
     if closed.exit_kind is ExitKind.NEVER_FILLED:
         return f"{trade} was never filled."
     return (

@@ -1,6 +1,6 @@
 """The journal of what was learned: hash-chained as the desk's own, with a writer of its own."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from importlib.metadata import version
@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from contracts.calendar import is_session, prior_session, session_on
 from engine.journal import Entry, Event, Kind, Stamp
+from engine.learning.acceptance import DifferenceAccepted
 from engine.learning.lessons import (
     About,
     Lesson,
@@ -28,8 +29,8 @@ _NEW_YORK: Final = ZoneInfo("America/New_York")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearningJournal:
-    """What the nights of one home and instrument changed, and what a person promoted after them, in
-    the order in which it was done.
+    """What the nights of one home and instrument changed, and what a person promoted or accepted
+    after them, in the order in which it was done.
 
     An old night that is done again after newer ones stands behind them, under the newest date:
     a journal's dates never go back, and its payload names the night.
@@ -39,17 +40,25 @@ class LearningJournal:
     rules: Rules
 
     def record(
-        self, about: About, learned: Mapping[date, Sequence[TrustChanged | OddsChanged]]
+        self,
+        about: About,
+        learned: Mapping[date, Sequence[TrustChanged | OddsChanged]],
+        *,
+        done_before: Collection[date] = (),
     ) -> list[NightLearned]:
         """Append what each night changed, and return what was new of it.
 
         A night done again adds nothing; one that comes to something else adds that, marked as a
-        correction. Raises `RetryLater` while another process writes.
+        correction. So is the first word of one of `done_before`: it had changed nothing then.
+        Raises `RetryLater` while another process writes.
         """
         said = {each.session_date: each.changes for each in self.lessons() if each.about is about}
         new = [
             NightLearned(
-                session_date=night, about=about, corrects=night in said, changes=tuple(changes)
+                session_date=night,
+                about=about,
+                corrects=night in said or night in done_before,
+                changes=tuple(changes),
             )
             for night, changes in sorted(learned.items())
             if tuple(changes) != said.get(night, ())
@@ -69,6 +78,19 @@ class LearningJournal:
             known = [each for each in self._all() if isinstance(each, Promotion)]
             self._append(writer, [each for each in changed() if each not in known])
 
+    def accept(self, act: DifferenceAccepted) -> None:
+        """Append a person's word on a session's books; raises `RetryLater` as `record` does."""
+        with JournalWriter(self.path) as writer:
+            self._append(writer, [act])
+
+    def accepted(self, session_date: date) -> list[DifferenceAccepted]:
+        """What people accepted of a session's books, oldest first; the newest is in force."""
+        return [
+            each
+            for each in self._all()
+            if isinstance(each, DifferenceAccepted) and each.session_date == session_date
+        ]
+
     def lessons(self) -> list[NightLearned]:
         """What nights ever changed, oldest first; corrections follow what they correct."""
         return [each for each in self._all() if isinstance(each, NightLearned)]
@@ -79,9 +101,9 @@ class LearningJournal:
 
     def night_of(self, lesson: Lesson) -> date:
         """The session after which something was learned; a promotion's is the last that opened."""
-        if isinstance(lesson, NightLearned):
-            return lesson.session_date
-        return _last_opened(lesson.at, self.rules)
+        if isinstance(lesson, Promotion):
+            return _last_opened(lesson.at, self.rules)
+        return lesson.session_date
 
     def _all(self) -> list[Lesson]:
         return [lesson_of(event.payload) for event in self._events()]
@@ -97,7 +119,7 @@ class LearningJournal:
             night = self.night_of(lesson)
             newest = max(newest, night)
             stamp = Stamp(newest, self.rules.contracts_hash, version("credence"))
-            at = lesson.at if isinstance(lesson, Promotion) else self._closed_at(night)
+            at = self._closed_at(night) if isinstance(lesson, NightLearned) else lesson.at
             writer.append([Entry(Kind.LEARNING, at, lesson_json(lesson))], stamp)
 
     def _closed_at(self, night: date) -> datetime:

@@ -16,7 +16,7 @@ from engine.learning.attribution import attribution
 from engine.learning.calibration import calibrate
 from engine.learning.calibration_table import calibration_rows, with_odds
 from engine.learning.conduct import opened_under
-from engine.learning.fills import execution_rows
+from engine.learning.executions import execution_rows
 from engine.learning.learning_state import next_learning, standings
 from engine.learning.reliability import TrustChanged
 from engine.learning.round_trips import round_trips

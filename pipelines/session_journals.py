@@ -1,13 +1,14 @@
 """Which journal tells of a session: the one of the desk that traded it, or else a rehearsal's."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from engine.desk import Mode
+from engine.calendar import Session
+from engine.desk import Mode, SessionClosed, fact_of
 from engine.errors import JournalError
 from engine.journal import Broken, Event, Kind, Verified
 from engine.learning.acceptance import DifferenceAccepted
@@ -44,6 +45,17 @@ def mode_that_tells(files: SessionFiles, symbol: str, session_date: date) -> Mod
 
 def _reader(path: Path) -> JournalReader | None:
     return JournalReader(path) if path.is_file() else None
+
+
+SETTLED: Final = timedelta(hours=1)
+"""After the close: so long a run may still go on with its session."""
+
+
+def is_over(events: Iterable[Event], session: Session, now: datetime) -> bool:
+    """Whether a session was closed in its journal, or nobody can go on with it any more."""
+    told = [event for event in events if event.kind == Kind.SESSION]
+    is_closed = bool(told) and isinstance(fact_of(told[-1]), SessionClosed)
+    return is_closed or now > session.closes_at + SETTLED
 
 
 @lru_cache(maxsize=8)

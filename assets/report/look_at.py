@@ -27,9 +27,11 @@ from engine.desk.facts import (
     Reconciled,
     TroubleNoted,
 )
-from engine.journal import Broken
+from engine.journal import Broken, Kind
 from engine.kill import KillChanged, KillState
 from engine.learning.attribution import Cause
+from engine.learning.executions import is_of_session
+from engine.supervisor import read_ref
 from engine.wording import clock_at, times
 
 
@@ -60,7 +62,7 @@ _DOUBTED: Final = (Cause.EXECUTION_FAILURE, Cause.DATA_QUALITY, Cause.EVENT_SHOC
 
 def look_at(told: SessionMaterial) -> list[Finding]:
     """Everything found, gravest first; empty when there is nothing."""
-    parts = (_books, _switch, _broker, _data, _trades, _learning)
+    parts = (_books, _switch, _broker, _data, _trades, _contracts, _learning)
     found = [finding for part in parts for finding in part(told)]
     return sorted(found, key=lambda each: each.gravity)
 
@@ -81,7 +83,12 @@ def _books(told: SessionMaterial) -> Iterator[Finding]:
             "causes and what they do to trust.",
         )
     if not told.ledger.is_equal:
-        yield Finding(Gravity.STOP, f"Ledger and broker differ: {told.ledger.text}.")
+        is_settled = told.ledger.is_settled
+        yield Finding(
+            Gravity.LOOK if is_settled else Gravity.STOP,
+            f"Ledger and broker differ{', as was accepted' if is_settled else ''}: "
+            f"{told.ledger.text}.",
+        )
     elif told.ledger.unreported_fees:
         yield Finding(
             Gravity.LOOK,
@@ -251,6 +258,15 @@ def _trades(told: SessionMaterial) -> Iterator[Finding]:
     """Trades that say more about us than about the market."""
     for row in told.trades.sort("trade_number").iter_rows(named=True):
         name = f"Trade {row['trade_number']}"
+        first_ref = row["order_refs"].partition(",")[0]
+        is_ours = read_ref(first_ref) is not None
+        if row["decision_id"] is None and is_ours and not is_of_session(first_ref, told.day):
+            yield Finding(
+                Gravity.LOOK,
+                f"{name} was made by orders of another session, whose plan is in its journal: "
+                f"{row['order_refs']}. It teaches nothing.",
+            )
+            continue
         if row["decision_id"] is None:
             yield Finding(Gravity.STOP, f"{name} was decided by nobody: find out who traded.")
             continue
@@ -264,6 +280,20 @@ def _trades(told: SessionMaterial) -> Iterator[Finding]:
                 f"{name} was held {row['unprotected_seconds']:.0f} s without a stop; at most "
                 f"{told.rules.execution.protect_within_seconds:g} s are allowed.",
             )
+
+
+def _contracts(told: SessionMaterial) -> Iterator[Finding]:
+    """Whether the session was decided under the contracts that judge it on this page."""
+    today = told.rules.contracts_hash
+    decided = [event for event in told.events if event.kind == Kind.DECISION]
+    others = sorted({event.contracts_hash for event in decided} - {today})
+    if others:
+        yield Finding(
+            Gravity.LOOK,
+            f"It was decided under contracts {', '.join(name[:12] for name in others)}, today's "
+            f"are {today[:12]}: decisions, fills and their money are those of the session; the "
+            "beliefs shown, causes, luck and what refusals were worth are by today's.",
+        )
 
 
 def _learning(told: SessionMaterial) -> Iterator[Finding]:

@@ -1,6 +1,6 @@
 """Everything that a session's page is made from: stored rows and journal, nothing else."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cached_property
@@ -20,7 +20,8 @@ from engine.desk import Fact, SessionClosed, SessionOpened, fact_of
 from engine.journal import Broken, Event, Kind, Verified
 from engine.kill import KillCause, KillChanged, KillState
 from engine.ladder import Reason
-from engine.learning.fills import execution_rows
+from engine.learning.acceptance import DifferenceAccepted
+from engine.learning.executions import execution_rows
 from engine.learning.ledger_check import LedgerDifference, ledger_difference
 from engine.learning.round_trips import round_trips
 from engine.learning.vetoes import vetoes
@@ -42,8 +43,9 @@ _UNTOLD: Final = frozenset({Kind.BAR, Kind.DECISION, Kind.CLOCK, Kind.INTENT, Ki
 @dataclass(frozen=True, kw_only=True)
 class SessionMaterial:
     """One session: `frame` is its market frame, `rows` the desk tables by name, `refused` its
-    counterfactual ledger (`VETO_COLUMNS`), `chain` the verdict on the whole journal, `search` the
-    newest weekly one before the session.
+    counterfactual ledger (`VETO_COLUMNS`), `fills_before` the executions of the sessions before,
+    `accepted` what people accepted of its books, `chain` the verdict on the whole journal, `search`
+    the newest weekly one before the session.
     """
 
     session: Session
@@ -53,6 +55,8 @@ class SessionMaterial:
     rows: Mapping[str, pl.DataFrame]
     refused: pl.DataFrame
     events: Sequence[Event]
+    fills_before: Iterable[Event]
+    accepted: Sequence[DifferenceAccepted]
     chain: Verified | Broken
     search: KeptSearch | None
 
@@ -87,7 +91,14 @@ class SessionMaterial:
 
     @cached_property
     def ledger(self) -> LedgerDifference:
-        return ledger_difference(self.rows["trades"], self.rows["executions"], self.sound_events)
+        return ledger_difference(
+            self.sound_events,
+            self.rules,
+            executions=self.rows["executions"],
+            trades=self.rows["trades"],
+            before=self.fills_before,
+            accepted=self.accepted,
+        )
 
     @cached_property
     def own_gates(self) -> Mapping[str, Any]:
@@ -197,7 +208,13 @@ def materials(
         rows = {name: kept.filter(own) for name, kept in stored.items()}
         own_refused = refused.filter(own)
         if rows["learning_state"].is_empty():
-            rows |= _journalled(_sound(events, chain), session, bars.filter(own), rules)
+            rows |= _journalled(
+                _sound(events, chain),
+                journals.fills_before(session.session_date),
+                session,
+                bars.filter(own),
+                rules,
+            )
             own_frame, own_followed = (each.filter(own) for each in (frame, followed))
             own_refused = vetoes(own_frame, own_followed, rows["decisions"], rules)
         yield SessionMaterial(
@@ -208,21 +225,25 @@ def materials(
             rows=rows,
             refused=own_refused,
             events=events,
+            fills_before=journals.fills_before(session.session_date),
+            accepted=journals.accepted(session.session_date),
             chain=chain,
             search=search_before(searches, session.session_date),
         )
 
 
 def _journalled(
-    events: Sequence[Event], session: Session, bars: pl.DataFrame, rules: Rules
+    events: Sequence[Event],
+    before: Iterable[Event],
+    session: Session,
+    bars: pl.DataFrame,
+    rules: Rules,
 ) -> Mapping[str, pl.DataFrame]:
     """What the night will store of a session's journal."""
     decided = decision_rows(
         [event for event in events if event.kind == Kind.DECISION], session, rules
     )
-    filled = execution_rows(
-        event for event in events if event.kind in {Kind.EXECUTION, Kind.COMMISSION}
-    )
+    filled = execution_rows(events, before)
     traded = round_trips(filled, decided, events, bars, rules)
     return {"decisions": decided, "executions": filled, "trades": traded}
 

@@ -21,7 +21,7 @@ from contracts.schemas.columns import (
 )
 from contracts.schemas.signals import REGIMES
 from contracts.schemas.table import Column, Rule, Table
-from engine.learning.fills import MONEY
+from engine.learning.executions import MONEY
 from engine.trade import ExitKind
 
 _UNDECIDED: Final = "nobody decided on it"

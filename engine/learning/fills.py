@@ -1,44 +1,25 @@
-"""Fills as the journal has them, and fills matched into round trips from flat to flat.
+"""Fills, and fills matched into round trips from flat to flat.
 
-Quantity and price come from executions alone, each once, a correction in the place of what it
-corrects. What nobody decided is matched like everything else: the broker's cash does not ask whose
-order it was.
+What nobody decided is matched like everything else: the broker's cash does not ask whose order it
+was.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Final, NamedTuple
 
 import polars as pl
 
-from engine.broker import BrokerSnapshot, CommissionReported, ExecutionReported
+from engine.broker import BrokerSnapshot
 from engine.desk import fact_of
 from engine.desk.facts import PositionAdopted
 from engine.journal import Event, Kind
-from engine.ledger import Ledger
+from engine.learning.executions import is_of_session
 from engine.rules import Rules
-from engine.supervisor import read_ref
 
-MONEY: Final = pl.Decimal(18, 4)
 _UNIT_USD: Final = Decimal("0.0001")
-
-EXECUTION_COLUMNS: Final[dict[str, pl.DataType]] = {
-    "symbol": pl.String(),
-    "session_date": pl.Date(),
-    "seq": pl.Int64(),
-    "at": pl.Datetime("us", "UTC"),
-    "execution_id": pl.String(),
-    "order_ref": pl.String(),
-    "decision_id": pl.String(),
-    "leg": pl.String(),
-    "side": pl.Int8(),
-    "quantity": pl.Int32(),
-    "price_ticks": pl.Int32(),
-    "commission_usd": MONEY,
-}
-"""Columns of `executions`. Decision and leg are null for an order that is not ours."""
 
 
 class Fill(NamedTuple):
@@ -91,6 +72,16 @@ class RoundTrip:
         return sum(fill.quantity for fill in self.opening)
 
     @property
+    def gross_ticks(self) -> int:
+        """Contracts times ticks won, before fees."""
+        return -sum(fill.side * fill.quantity * fill.price_ticks for fill in self.fills)
+
+    @property
+    def fees_usd(self) -> Decimal:
+        """Fees of every fill, estimated where none is reported yet."""
+        return sum((fill.fees_usd for fill in self.fills), Decimal(0))
+
+    @property
     def decision_id(self) -> str | None:
         """The decision whose entry order opened it; null if nobody decided on it."""
         first = self.opening[0]
@@ -105,46 +96,11 @@ class Matched:
     unmatched: list[Fill] = field(default_factory=list)
 
 
-def execution_rows(events: Iterable[Event]) -> pl.DataFrame:
-    """`EXECUTION_COLUMNS` of journalled executions, with the commission reported for each if any.
-
-    A duplicate leaves no second row; a correction takes the row of what it corrects.
-    """
-    ledger = Ledger()
-    told_by: dict[str, Event] = {}
-    for event in events:
-        if event.kind not in (Kind.EXECUTION, Kind.COMMISSION):
-            continue
-        fact = fact_of(event)
-        if isinstance(fact, ExecutionReported):
-            ledger = ledger.with_execution(fact)
-            told_by.setdefault(fact.execution_id, event)
-        elif isinstance(fact, CommissionReported):
-            ledger = ledger.with_commission(fact.execution_id, fact.commission_usd)
-    rows = [_row(fill, told_by[fill.execution_id], ledger) for fill in ledger.executions]
-    return pl.DataFrame(rows, schema=EXECUTION_COLUMNS, orient="row")
-
-
-def _row(fill: ExecutionReported, event: Event, ledger: Ledger) -> dict[str, object]:
-    decision_id, leg = read_ref(fill.ref) or (None, None)
-    return {
-        "symbol": fill.symbol,
-        "session_date": date.fromisoformat(event.session_date),
-        "seq": event.seq,
-        "at": fill.at,
-        "execution_id": fill.execution_id,
-        "order_ref": fill.ref,
-        "decision_id": decision_id,
-        "leg": None if leg is None else leg.value,
-        "side": int(fill.side),
-        "quantity": fill.quantity,
-        "price_ticks": fill.price_ticks,
-        "commission_usd": ledger.commission_usd(fill),
-    }
-
-
 def fills_of(executions: pl.DataFrame, rules: Rules) -> list[Fill]:
-    """The rows of `executions` as fills; a fee that is not reported yet is the contract's."""
+    """The rows of `executions` as fills; a fee that is not reported yet is the contract's.
+
+    An order of another session belongs to no decision of this one: ids repeat from day to day.
+    """
     per_side_usd = rules.instrument.fees.per_side_usd
     return [
         Fill(
@@ -152,7 +108,9 @@ def fills_of(executions: pl.DataFrame, rules: Rules) -> list[Fill]:
             seq=row["seq"],
             execution_id=row["execution_id"],
             order_ref=row["order_ref"],
-            decision_id=row["decision_id"],
+            decision_id=(
+                row["decision_id"] if is_of_session(row["order_ref"], row["session_date"]) else None
+            ),
             leg=row["leg"],
             side=row["side"],
             quantity=row["quantity"],

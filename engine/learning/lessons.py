@@ -1,5 +1,7 @@
 """What was learned, as it is journalled: trust in a template, its odds, or a number promoted.
 
+A person's word on books that do not balance stands beside it: the night is done upon it.
+
 A night that is done again and comes to something else says so beside what it had said before.
 """
 
@@ -11,6 +13,7 @@ from typing import Any, Final
 import polars as pl
 
 from engine.canonical import Reader, to_json
+from engine.learning.acceptance import DifferenceAccepted
 from engine.learning.promotion import Promotion
 from engine.learning.reliability import TrustChanged
 from engine.wording import side_name
@@ -51,9 +54,9 @@ class NightLearned:
     changes: tuple[TrustChanged | OddsChanged, ...]
 
 
-Lesson = NightLearned | Promotion
+Lesson = NightLearned | Promotion | DifferenceAccepted
 
-_READER: Final = Reader(NightLearned, TrustChanged, OddsChanged, Promotion)
+_READER: Final = Reader(NightLearned, TrustChanged, OddsChanged, Promotion, DifferenceAccepted)
 
 
 def lesson_json(lesson: Lesson) -> str:

@@ -5,7 +5,6 @@ way. It never supplies a price, a quantity or an instant of the result.
 """
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal
 from typing import Any, Final
 
 import orjson
@@ -14,7 +13,8 @@ import polars as pl
 from engine.journal import Event
 from engine.learning.conduct import Conduct, conducts
 from engine.learning.decomposition import decompose, exit_reference
-from engine.learning.fills import MONEY, Fill, RoundTrip, fills_of, match, positions_told
+from engine.learning.executions import MONEY
+from engine.learning.fills import Fill, RoundTrip, fills_of, match, positions_told
 from engine.learning.tape import Tape, excursions, tape_of
 from engine.rules import Rules
 from engine.trade import TradePlan
@@ -100,7 +100,8 @@ def round_trips(
 
     `executions` and `decisions` are the session's stored rows, `events` its journal, `market` its
     bars. A position that is still open, or one that no execution opened, is no row; the ledger then
-    differs from the broker's, which `ledger_difference` says.
+    differs from the broker's, which `ledger_difference` says. A decision whose plan the session's
+    journal does not hold is not known: the trade is one that nobody decided on.
     """
     matched = match(fills_of(executions, rules), positions_told(events, rules))
     known = conducts(events)
@@ -109,22 +110,23 @@ def round_trips(
     decided = {row["decision_id"]: row for row in entered.iter_rows(named=True)}
     dates = dict(executions.select("execution_id", "session_date").iter_rows())
     trips = sorted(matched.trips, key=lambda trip: (trip.fills[-1].at, trip.fills[-1].seq))
+    carried_out = [(trip, known.get(trip.decision_id or "")) for trip in trips]
     rows = [
         {
             "symbol": rules.instrument.symbol,
             "session_date": dates[trip.fills[-1].execution_id],
             "trade_number": number,
-            **_row(trip, known.get(trip.decision_id or ""), tape, rules),
-            **_scores(decided.get(trip.decision_id)),
+            **_row(trip, conduct, tape, rules),
+            **_scores(None if conduct is None else decided.get(trip.decision_id)),
         }
-        for number, trip in enumerate(trips, start=1)
+        for number, (trip, conduct) in enumerate(carried_out, start=1)
     ]
     return pl.DataFrame(rows, schema=TRADE_COLUMNS, orient="row")
 
 
 def _row(trip: RoundTrip, conduct: Conduct | None, tape: Tape, rules: Rules) -> dict[str, Any]:
     return {
-        "decision_id": trip.decision_id,
+        "decision_id": None if conduct is None else trip.decision_id,
         "side": trip.side,
         "quantity": trip.quantity,
         "order_refs": ",".join(dict.fromkeys(fill.order_ref for fill in trip.fills)),
@@ -140,10 +142,8 @@ def _row(trip: RoundTrip, conduct: Conduct | None, tape: Tape, rules: Rules) -> 
 def _result(trip: RoundTrip, plan: TradePlan | None, rules: Rules) -> dict[str, Any]:
     """What the fills came to; the estimated fee stands where none is reported yet."""
     instrument = rules.instrument
-    fills = trip.fills
-    gross_ticks = -sum(fill.side * fill.quantity * fill.price_ticks for fill in fills)
+    gross_ticks, fees_usd = trip.gross_ticks, trip.fees_usd
     gross_usd = instrument.to_usd(gross_ticks)
-    fees_usd = sum((fill.fees_usd for fill in fills), Decimal(0))
     net_ticks = float((gross_usd - fees_usd) / instrument.tick_value_usd)
     risked = None if plan is None else plan.stop_distance_ticks * trip.quantity
     return {
@@ -151,7 +151,7 @@ def _result(trip: RoundTrip, plan: TradePlan | None, rules: Rules) -> dict[str, 
         "gross_usd": gross_usd,
         "fees_usd": fees_usd,
         "net_usd": gross_usd - fees_usd,
-        "are_fees_reported": all(fill.is_fee_reported for fill in fills),
+        "are_fees_reported": all(fill.is_fee_reported for fill in trip.fills),
         "net_ticks": net_ticks,
         "net_r": None if risked is None else net_ticks / risked,
     }

@@ -14,16 +14,18 @@ import polars as pl
 from assets.as_seen import unseen_at_the_end
 from assets.prior_sessions import contexts_from
 from contracts.calendar import session_on, sessions_between
-from engine.broker import AccountReported, CommissionReported, ExecutionReported
-from engine.desk import Recording, SessionClosed, SessionOpened, fact_of
+from engine.desk import Recording, SessionOpened, fact_of
 from engine.errors import JournalError
 from engine.journal import Broken, Event, Kind
-from engine.ledger import Ledger
+from engine.learning.acceptance import DifferenceAccepted
+from engine.learning.executions import execution_rows
+from engine.learning.ledger_check import OF_BOOKS, ledger_difference
 from engine.market import market_frame
 from engine.narrative import journal_text
 from engine.rules import Rules
 from pipelines.journal_store import JournalReader
 from pipelines.session.folding import fold_whole, kept_beside, read_kept
+from pipelines.session_journals import TRADED, is_over
 from pipelines.verification.finding import Finding, chunks, unjudged
 from pipelines.wiring import Wiring
 
@@ -44,7 +46,7 @@ def journal_findings(
         yield _chain(name, reader)
         if wiring.home.learning in path.parents:
             return
-        yield _cash(name, reader, chosen, wiring.rules)
+        yield _cash(name, path, reader, chosen, wiring)
         yield from kept_state_findings(name, path, wiring.rules)
         yield unjudged("live = batch", name, {"bars"} & broken) or _seen(
             name, reader, chosen, wiring
@@ -73,61 +75,51 @@ def kept_state_findings(name: str, path: Path, rules: Rules) -> Iterator[Finding
     yield Finding(check="kept state = fold", subject=name, passed=is_so, evidence=evidence)
 
 
-def _cash(name: str, reader: JournalReader, dates: Sequence[date], rules: Rules) -> Finding:
-    """What fills earned less their fees against what the broker's account moved by."""
-    fills, judged, earned_usd = 0, 0, Decimal(0)
-    for day in dates:
-        moved_usd = _moved_usd(reader, day)
-        if moved_usd is None:
-            continue
-        ledger = _ledger(reader, day)
-        net = _net_usd(ledger, rules)
-        if net != moved_usd:
-            evidence = f"{day}: fills say {net:+.2f} USD, the account moved {moved_usd:+.2f} USD"
-            return Finding(check="ledger = cash", subject=name, passed=False, evidence=evidence)
-        fills, judged, earned_usd = fills + len(ledger.executions), judged + 1, earned_usd + net
+def _cash(
+    name: str, path: Path, reader: JournalReader, dates: Sequence[date], wiring: Wiring
+) -> Finding:
+    """What fills earned less their fees against what the broker's account moved by.
+
+    Judged as the night judges it, once a session is over. What a person accepted is of the journal
+    that tells of the session, and holds; the evidence names it.
+    """
+    judged, fills, earned_usd, told = 0, 0, Decimal(0), []
+    before: list[Event] = []
+    for day in reader.sessions():
+        events = list(reader.events(session_date=day, kinds=OF_BOOKS))
+        session = session_on(day, wiring.rules.session)
+        if day in dates and is_over(events, session, wiring.clock()):
+            executions = execution_rows(events, before)
+            found = ledger_difference(
+                events,
+                wiring.rules,
+                executions=executions,
+                before=before,
+                accepted=_accepted(path, day, wiring),
+            )
+            if not found.is_settled:
+                evidence = f"{day}: {found.text}"
+                return Finding(check="ledger = cash", subject=name, passed=False, evidence=evidence)
+            judged, fills = judged + 1, fills + executions.height
+            earned_usd += found.trades_usd
+            if found.accepted is not None:
+                told.append(f"; {day}: {found.accepted.text}")
+        before += [event for event in events if event.kind == Kind.EXECUTION]
     return Finding(
         check="ledger = cash",
         subject=name,
         passed=True if judged else None,
         evidence=f"{judged} of {len(dates)} sessions, {fills} fills, {earned_usd:+.2f} USD on both"
+        f"{''.join(told)}"
         if judged
-        else "no session ended flat with a known equity",
+        else "no session is over",
     )
 
 
-def _ledger(reader: JournalReader, day: date) -> Ledger:
-    ledger = Ledger()
-    for event in reader.events(session_date=day, kinds=(Kind.EXECUTION, Kind.COMMISSION)):
-        fact = fact_of(event)
-        if isinstance(fact, ExecutionReported):
-            ledger = ledger.with_execution(fact)
-        elif isinstance(fact, CommissionReported):
-            ledger = ledger.with_commission(fact.execution_id, fact.commission_usd)
-    return ledger
-
-
-def _net_usd(ledger: Ledger, rules: Rules) -> Decimal:
-    """Result of fills that end flat, with the commissions that were reported."""
-    ticks = -sum(fill.side * fill.quantity * fill.price_ticks for fill in ledger.executions)
-    return rules.instrument.to_usd(ticks) - sum(ledger.commissions_usd.values(), Decimal(0))
-
-
-def _moved_usd(reader: JournalReader, day: date) -> Decimal | None:
-    """What the account moved by in a session that began and ended flat; null if unknown."""
-    facts = [
-        fact_of(event)
-        for event in reader.events(session_date=day, kinds=(Kind.ACCOUNT, Kind.SESSION))
-    ]
-    equities = [
-        fact.equity_usd
-        for fact in facts
-        if isinstance(fact, AccountReported | SessionClosed) and fact.equity_usd is not None
-    ]
-    closed = facts[-1] if facts else None
-    if not isinstance(closed, SessionClosed) or closed.position or closed.equity_usd is None:
-        return None
-    return equities[-1] - equities[0]
+def _accepted(path: Path, day: date, wiring: Wiring) -> Sequence[DifferenceAccepted]:
+    journals = wiring.session_journals
+    is_told_by = path == journals.path(day) or path in map(journals.traded, TRADED)
+    return journals.accepted(day) if is_told_by else ()
 
 
 def _seen(name: str, reader: JournalReader, dates: Sequence[date], wiring: Wiring) -> Finding:
@@ -202,11 +194,14 @@ def _first_difference(
 
 
 def _is_full(reader: JournalReader, day: date, rules: Rules) -> bool:
-    events = reader.events(session_date=day, kinds=(Kind.SESSION,))
-    opened = next(events, None)
-    if opened is None or opened.contracts_hash != rules.contracts_hash:
+    """Whether every bar of a session was recorded, and each under today's contracts.
+
+    A run that was started again may have gone on under others.
+    """
+    told = list(reader.events(session_date=day, kinds=(Kind.SESSION,)))
+    if not told or any(event.contracts_hash != rules.contracts_hash for event in told):
         return False
-    fact = fact_of(opened)
+    fact = fact_of(told[0])
     return isinstance(fact, SessionOpened) and fact.recording is Recording.FULL
 
 

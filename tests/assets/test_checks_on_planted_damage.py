@@ -243,9 +243,15 @@ def test_a_decision_rewritten_in_the_warehouse_is_not_the_one_that_was_made(
 @pytest.mark.parametrize(
     ("statement", "says"),
     [
-        ("UPDATE executions SET price_ticks = price_ticks + 1 WHERE leg = 'entry'", "position 0"),
-        ("UPDATE executions SET commission_usd = 0 WHERE leg = 'entry'", "position 0"),
-        ("DELETE FROM executions WHERE leg <> 'entry'", "position "),
+        (
+            "UPDATE executions SET price_ticks = price_ticks + 1 WHERE leg = 'entry'",
+            "USD and +0 lots: compare",
+        ),
+        (
+            "UPDATE executions SET commission_usd = 0 WHERE leg = 'entry'",
+            "USD and +0 lots: compare",
+        ),
+        ("DELETE FROM executions WHERE leg <> 'entry'", "the executions leave a position of "),
     ],
 )
 def test_an_edited_execution_is_not_what_the_broker_paid(

@@ -32,7 +32,7 @@ from engine.errors import SchemaError
 from engine.generator import generate_bars
 from engine.journal import Event
 from engine.learning.attribution import ATTRIBUTION_COLUMNS
-from engine.learning.fills import EXECUTION_COLUMNS
+from engine.learning.executions import EXECUTION_COLUMNS
 from engine.learning.round_trips import TRADE_COLUMNS
 from engine.outcomes import OUTCOME_COLUMNS, outcomes
 from engine.quality import add_quality

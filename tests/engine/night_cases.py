@@ -18,11 +18,12 @@ from engine.broker import (
     PlaceBracket,
     PositionReported,
 )
-from engine.desk import Fact, SessionClosed
+from engine.desk import Fact, Mode, SessionClosed, SessionOpened
 from engine.desk.encoding import entry_of
 from engine.desk.facts import IntentRecorded, PositionAdopted
 from engine.journal import Chain, Event, Stamp
-from engine.learning.fills import execution_rows
+from engine.learning.acceptance import DifferenceAccepted
+from engine.learning.executions import execution_rows
 from engine.learning.ledger_check import LedgerDifference, ledger_difference
 from engine.learning.round_trips import round_trips
 from engine.trade import ExitKind, TradeChanged, TradeEvent, TradePlan, TradePlanned, TradeState
@@ -239,8 +240,35 @@ class Night:
         (row,) = self.trades().to_dicts()
         return row
 
-    def ledger(self) -> LedgerDifference:
-        return ledger_difference(self.trades(), self.executions, self.events)
+    def opened(self, mode: Mode = Mode.PAPER) -> "Night":
+        """The session was opened in a mode, before anything else."""
+        self.facts.insert(
+            0,
+            SessionOpened(
+                at=at(-5),
+                session_date=DAY,
+                symbol="MES",
+                opens_at=OPENS_AT,
+                closes_at=at(390),
+                mode=mode,
+                standings={},
+            ),
+        )
+        return self
+
+    def ledger(
+        self, *accepted: DifferenceAccepted, before: "Night | None" = None
+    ) -> LedgerDifference:
+        """The books; `before` is the night of the session before."""
+        told = [] if before is None else before.events
+        return ledger_difference(
+            self.events,
+            RULES,
+            executions=execution_rows(self.events, told),
+            trades=self.trades(),
+            before=told,
+            accepted=accepted,
+        )
 
 
 LEGS = ("entry", "stop", "target")

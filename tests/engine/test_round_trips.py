@@ -375,3 +375,27 @@ def test_a_decision_carried_out_short_mirrors_the_long_one() -> None:
 
     assert (row["gross_ticks"], row["exit_slippage_ticks"], row["mae_ticks"]) == (-9, 1, 9)
     assert row["closed_at"] - row["opened_at"] == timedelta(minutes=1.9)
+
+
+def test_a_fill_of_another_sessions_order_is_none_of_todays_decision_of_that_minute() -> None:
+    night = Night(CALM).filled(2, "", 1, PRICE, ref="2024-01-02/MES-1440/entry")
+    night.filled(4, "", -1, PRICE - 4, ref="2024-01-02/MES-1440/stop").planned()
+    night.filled(10.1, "entry", 1, PRICE).filled(12, "target", -1, PRICE + 12)
+
+    rows = night.trades().to_dicts()
+
+    assert [(row["decision_id"], row["template"], row["exit_kind"]) for row in rows] == [
+        (None, None, None),
+        ("MES-1440", "K1", "target"),
+    ]
+    assert [row["gross_ticks"] for row in rows] == [-4, 12]
+    validate("trades", night.trades())
+
+
+def test_a_trade_whose_plan_the_journal_does_not_hold_was_decided_by_nobody_there() -> None:
+    night = Night(CALM).filled(2, "entry", 1, PRICE).filled(4, "stop", -1, PRICE - 4)
+
+    row = night.trade()
+
+    assert (row["decision_id"], row["template"]) == (None, None)
+    validate("trades", night.trades())

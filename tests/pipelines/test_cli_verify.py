@@ -122,7 +122,7 @@ def test_a_cheaper_commission_does_not_add_up_with_the_cash(
 
     found = {each["check"]: each for each in ended.json["findings"]}["ledger = cash"]
     assert found["passed"] is False
-    assert "fills say" in found["evidence"]
+    assert "the trades earned" in found["evidence"]
 
 
 def test_a_bar_changed_after_the_fact_is_not_what_the_desk_saw(

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
@@ -11,9 +12,11 @@ from replay_market import RULES
 
 from engine.errors import JournalError, RetryLater
 from engine.journal import Verified
+from engine.learning.acceptance import DifferenceAccepted
 from engine.learning.lessons import About, OddsChanged, lesson_of, odds_changes
 from engine.learning.promotion import Evidence, Promotion
 from engine.learning.reliability import Trigger, Trust, TrustChanged
+from engine.modes import Mode
 from pipelines.journal_store import JournalReader, JournalWriter
 from pipelines.learning_journal import LearningJournal
 from pipelines.settings import load_settings
@@ -78,6 +81,46 @@ def test_a_night_that_comes_to_something_else_says_both(journal: LearningJournal
         "2024-07-10",
         "2024-07-10",
     ]
+    assert isinstance(JournalReader(journal.path).verify(), Verified)
+
+
+def test_a_night_that_had_changed_nothing_and_now_changes_something_is_a_correction(
+    journal: LearningJournal,
+) -> None:
+    journal.record(About.TRUST, {MONDAY: []})
+
+    (first,) = journal.record(About.TRUST, {TUESDAY: [shut(TUESDAY)]})
+    (again,) = journal.record(About.TRUST, {MONDAY: [shut(MONDAY)]}, done_before={MONDAY})
+
+    assert [first.corrects, again.corrects] == [False, True]
+
+
+def accepted(usd: str, at: datetime) -> DifferenceAccepted:
+    return DifferenceAccepted(
+        at=at,
+        session_date=MONDAY,
+        symbol="MES",
+        mode=Mode.PAPER,
+        usd=Decimal(usd),
+        lots=1,
+        by="ann",
+        why="the exit was told to nobody",
+    )
+
+
+def test_what_a_person_accepted_of_a_session_stands_in_order_and_under_its_night(
+    journal: LearningJournal,
+) -> None:
+    at = datetime(2024, 7, 10, 12, 0, tzinfo=UTC)
+    journal.record(About.TRUST, {TUESDAY: [shut(TUESDAY)]})
+
+    journal.accept(accepted("-12.34", at))
+    journal.accept(accepted("-20", at))
+
+    assert [each.usd for each in journal.accepted(MONDAY)] == [Decimal("-12.34"), Decimal(-20)]
+    assert journal.accepted(TUESDAY) == []
+    assert [event.at[:10] for event in journal.events(MONDAY)] == ["2024-07-10"] * 2
+    assert len(journal.lessons()) == 1
     assert isinstance(JournalReader(journal.path).verify(), Verified)
 
 

@@ -7,7 +7,7 @@ import polars as pl
 from replay_market import RULES
 
 from engine.journal import Event, Kind
-from engine.learning.fills import execution_rows
+from engine.learning.executions import execution_rows
 from engine.learning.ledger_check import LedgerDifference, ledger_difference
 from engine.learning.round_trips import round_trips
 
@@ -25,7 +25,8 @@ def night(events: list[Event], frame: pl.DataFrame) -> Night:
     bars = frame.filter(pl.col("session_date") == day)
     executions = execution_rows(events)
     trades = round_trips(executions, entered(events), events, bars, RULES)
-    return Night(trades, ledger_difference(trades, executions, events))
+    found = ledger_difference(events, RULES, executions=executions, trades=trades)
+    return Night(trades, found)
 
 
 def entered(events: list[Event]) -> pl.DataFrame:
