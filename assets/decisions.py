@@ -1,7 +1,9 @@
 """Stage `decisions`: exactly one record per closed bar, read back from the journal."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
+from typing import Final
 
 import dagster as dg
 import polars as pl
@@ -20,6 +22,7 @@ from engine.journal import Broken, Event, Kind
 from engine.market import MarketRow, market_frame, market_rows
 from engine.narrative import journal_text
 from engine.rules import Rules
+from engine.wording import times
 
 
 def numbers(_rules: Rules) -> Mapping[str, pl.Expr]:
@@ -124,7 +127,8 @@ def live_equals_batch(
 
     Where bars were corrected since the session's first night, which passed, it warns and does not
     block: the desk cannot have seen the correction. So it does where the desk stopped deciding
-    before the session was over.
+    before the session was over, and where bars were decided under other contracts than today's: of
+    those only the prices, quotes and volume are compared, which no contract changes.
     """
     sessions = sessions_in(context, rules)
     bars, contexts = (stored_rows(market, name, sessions, rules) for name in ("bars", "context"))
@@ -144,8 +148,13 @@ def live_equals_batch(
     for session in sessions:
         told_of_it = session_journals.events(session.session_date, Kind.SESSION)
         unseen |= unseen_at_the_end(session, told_of_it, {*seen, *decided}, batch)
+    elsewhere = _under_other_contracts(seen, decided, rules)
     instants = sorted({*batch, *seen, *decided} - unseen)
-    different = [at for at in instants if not _is_same(batch.get(at), seen, decided, at)]
+    different = [
+        at
+        for at in instants
+        if not (_is_one_bar if at in elsewhere else _is_same)(batch.get(at), seen, decided, at)
+    ]
     first = f", first {different[0]:%Y-%m-%d %H:%M} UTC" if different else ""
     days = {row.session_date for at in different if (row := batch.get(at)) is not None}
     (check,) = context.selected_asset_check_keys
@@ -155,31 +164,72 @@ def live_equals_batch(
     why = f"; the bars were corrected since, of or before {min(days)}" if is_corrected else ""
     if unseen:
         why += f"; {len(unseen)} more came after the desk had stopped deciding"
-    is_warning = is_corrected or (bool(unseen) and not different)
+    if elsewhere:
+        why += f"; {_said_of(elsewhere, sessions, rules)}"
+    is_warning = is_corrected or (bool(unseen or elsewhere) and not different)
     return dg.AssetCheckResult(
-        passed=bool(batch) and not different and not unseen,
+        passed=bool(batch) and not different and not unseen and not elsewhere,
         severity=dg.AssetCheckSeverity.WARN if is_warning else dg.AssetCheckSeverity.ERROR,
         description=f"{len(decided)} bars decided of {len(batch)} stored, "
         f"{len(different)} differ from the batch{first}{why}",
-        metadata={"bars": len(batch), "different": len(different), "unseen": len(unseen)},
+        metadata={
+            "bars": len(batch),
+            "different": len(different),
+            "unseen": len(unseen),
+            "under_other_contracts": len(elsewhere),
+        },
     )
 
 
-def _is_same(
-    row: MarketRow | None,
-    seen: Mapping[datetime, Sequence[str]],
-    decided: Mapping[datetime, Sequence[str]],
-    at: datetime,
-) -> bool:
+ByInstant = Mapping[datetime, Sequence[Event]]
+
+
+_SCORED: Final = ',"dvs":'
+"""Where the text of a bar goes on from what was told to what the contracts make of it."""
+
+
+def _is_one_bar(row: MarketRow | None, seen: ByInstant, decided: ByInstant, at: datetime) -> bool:
+    """Whether a stored bar was seen once and decided once, whatever the contracts made of it."""
+    if row is None or len(seen.get(at, ())) != 1 or len(decided.get(at, ())) != 1:
+        return False
+    return seen[at][0].payload.partition(_SCORED)[0] == row.bar_json.partition(_SCORED)[0]
+
+
+def _is_same(row: MarketRow | None, seen: ByInstant, decided: ByInstant, at: datetime) -> bool:
     """Whether a stored bar was seen once, decided once, and is quoted unchanged in both."""
-    if row is None or seen.get(at) != [row.bar_json]:
+    if row is None or not _is_one_bar(row, seen, decided, at):
         return False
     market_part = f'"market":{row.evidence_json}}}'
-    return [text.endswith(market_part) for text in decided.get(at, ())] == [True]
+    return seen[at][0].payload == row.bar_json and decided[at][0].payload.endswith(market_part)
 
 
-def _by_instant(events: Iterable[Event]) -> dict[datetime, list[str]]:
-    payloads: dict[datetime, list[str]] = {}
+def _under_other_contracts(seen: ByInstant, decided: ByInstant, rules: Rules) -> set[datetime]:
+    """The closes of bars that were seen or decided under other contracts than these."""
+    return {
+        at
+        for told in (seen, decided)
+        for at, events in told.items()
+        if any(event.contracts_hash != rules.contracts_hash for event in events)
+    }
+
+
+def _said_of(elsewhere: AbstractSet[datetime], sessions: Sequence[Session], rules: Rules) -> str:
+    """Which sessions were decided under other contracts, and what follows from it."""
+    days = [
+        str(each.session_date)
+        for each in sessions
+        if any(each.opens_at < at <= each.closes_at for at in elsewhere)
+    ]
+    named = f"{', '.join(days[:3])}{', …' if len(days) > 3 else ''}"
+    return (
+        f"{times(len(elsewhere), 'bar')} of {named} decided under other contracts than today's "
+        f"{rules.contracts_hash[:12]}: their prices and volume alone are compared, and the night "
+        "judges by today's"
+    )
+
+
+def _by_instant(events: Iterable[Event]) -> dict[datetime, list[Event]]:
+    told: dict[datetime, list[Event]] = {}
     for event in events:
-        payloads.setdefault(datetime.fromisoformat(event.at), []).append(event.payload)
-    return payloads
+        told.setdefault(datetime.fromisoformat(event.at), []).append(event)
+    return told

@@ -1,6 +1,7 @@
 """Exchanges numbers in the text of a contract file; comments and layout stay."""
 
 import json
+import os
 import re
 from collections.abc import Iterable
 from datetime import date
@@ -10,7 +11,7 @@ from typing import Final
 import yaml
 
 from contracts.loader import rules_of
-from contracts.reading import ContractLoader, parse_contract, read_contracts
+from contracts.reading import ContractLoader, Plain, parse_contract, read_contracts
 from engine.errors import ContractError
 
 Edit = tuple[yaml.Node, str]
@@ -63,12 +64,39 @@ def write_checked(path: Path, text: str) -> None:
 
     Raises `ContractError` and leaves the file alone when they would not.
     """
+    checked(path, text)
+    put(path, text)
+
+
+def checked(path: Path, text: str) -> dict[str, dict[str, Plain]]:
+    """What all contracts would say with this text in the place of one of them.
+
+    Raises `ContractError` when they would not load.
+    """
     contents = read_contracts(path.parent) | {path.stem: parse_contract(text, path.name)}
     for symbol in contents["instrument"]:
         rules_of(contents, symbol)
+    return contents
+
+
+def put(path: Path, text: str) -> None:
+    """Put a text in the place of a file in one step, durably: it is the old one or the new one."""
     aside = path.with_suffix(".yaml.new")
-    aside.write_text(text, encoding="utf-8")
+    with aside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     aside.replace(path)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until the disk has a file, or what a folder lists."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def scalar(value: float | str | date | None) -> str:

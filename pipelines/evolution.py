@@ -215,8 +215,8 @@ def _keep(wiring: Wiring, done: Evolution) -> None:
 
 
 def _read(path: Path) -> Evolution:
-    content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     try:
+        content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         best, variant = content["best"], content["variant"]
         return Evolution(
             **{
@@ -226,5 +226,8 @@ def _read(path: Path) -> Evolution:
                 "variant": None if variant is None else Variant(**variant),
             }
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputRefused(f"{path}: expected a kept search, got {error}; remove it") from error
+    except (KeyError, TypeError, ValueError) as error:  # Torn JSON and no UTF-8 are the latter.
+        raise InputRefused(
+            f"{path}: expected a kept search, got {error}; remove it and search again with "
+            "credence evolve"
+        ) from error

@@ -23,11 +23,15 @@ FAILED_RUNS: Final = "failed_runs"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ran:
-    """One run: whether it succeeded, and what its checks said; one that only warns has passed."""
+    """One run: whether it succeeded, and what its checks said; one that only warns has passed.
+
+    `warnings` are the names and words of those that do.
+    """
 
     job: str
     succeeded: bool
     checks: tuple[tuple[str, bool, str], ...]
+    warnings: tuple[tuple[str, str], ...] = ()
 
 
 def run_job(
@@ -48,8 +52,6 @@ def run_job(
     its log besides ending them. Of a run that failed the screen is told where, why and in which
     file the whole log is; `what` names what failed, and `again` what to do afterwards.
     """
-    import dagster as dg
-
     from pipelines.dagster_home import dagster_home_of
     from pipelines.definitions import definitions_for
     from pipelines.event_log import batching_instance
@@ -61,22 +63,17 @@ def run_job(
         config["ops"] = dict(ops)
     total = len(definition.nodes) + lines
     folder = dagster_home_of(wiring.settings.home)
-    with batching_instance(folder) as instance:
-        with screen.progress(f"{job:17s}", total) as advance, _following(instance, advance):
-            result = definition.execute_in_process(
-                instance=instance,
-                partition_key=partition,
-                tags=tags,
-                run_config=config,
-                raise_on_error=False,
-            )
-        checks = tuple(
-            (
-                each.check_name,
-                each.passed or each.severity is dg.AssetCheckSeverity.WARN,
-                each.description or "",
-            )
-            for each in result.get_asset_check_evaluations()
+    with (
+        batching_instance(folder) as instance,
+        screen.progress(f"{job:17s}", total) as advance,
+        _following(instance, advance),
+    ):
+        result = definition.execute_in_process(
+            instance=instance,
+            partition_key=partition,
+            tags=tags,
+            run_config=config,
+            raise_on_error=False,
         )
     if not result.success:
         log = _kept_log(folder, job, result)
@@ -84,7 +81,20 @@ def run_job(
             f"{what or f'the job {job}'} failed {_why(result)}; the whole log is {log}"
             f"{f'; {again}' if again else ''}"
         )
-    return Ran(job=job, succeeded=result.success, checks=checks)
+    return _told_by(result, job)
+
+
+def _told_by(result: "dg.ExecuteInProcessResult", job: str) -> Ran:
+    """The run in the words of its checks."""
+    import dagster as dg
+
+    checks, warnings = [], []
+    for each in result.get_asset_check_evaluations():
+        said, warns = each.description or "", each.severity is dg.AssetCheckSeverity.WARN
+        checks.append((each.check_name, each.passed or warns, said))
+        if warns and not each.passed:
+            warnings.append((each.check_name, said))
+    return Ran(job=job, succeeded=result.success, checks=tuple(checks), warnings=tuple(warnings))
 
 
 def _why(result: "dg.ExecuteInProcessResult") -> str:

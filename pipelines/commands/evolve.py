@@ -12,6 +12,7 @@ from engine.learning.promotion import Evidence, Promotion
 from engine.learning.variants import variants
 from pipelines.commands.exits import Exit
 from pipelines.commands.screen import Screen
+from pipelines.contract_changes import refuse_while_needed
 from pipelines.evolution import Evolution, evolve, kept_evolution, shadowed
 from pipelines.wiring import Wiring
 
@@ -43,13 +44,14 @@ def run_promote(
     """Write a week's proposal into its contract; 1 when it was not worth it.
 
     Raises `InputRefused` when the contracts are others by now: the proposal is a step from those it
-    was compared with.
+    was compared with; and as `refuse_while_needed` does.
     """
     screen = Screen.of_process()
     chosen = kept_evolution(wiring, through)
     if chosen.variant is None or (chosen.why_not is not None and not anyway):
         screen.fail(f"nothing to promote: {chosen.why_not}")
         return Exit.NO
+    refuse_while_needed(wiring, "promote")
     variant, today = chosen.variant, wiring.rules.contracts_hash
     if chosen.contracts_hash != today:
         raise InputRefused(
@@ -75,7 +77,8 @@ def run_promote(
 
 
 def run_rollback(wiring: Wiring, *, as_json: bool) -> int:
-    """Take back the newest promotion."""
+    """Take back the newest promotion; refused as `refuse_while_needed` does."""
+    refuse_while_needed(wiring, "rollback")
     folder = wiring.settings.contracts
     return _journalled(
         wiring,

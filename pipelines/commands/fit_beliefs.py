@@ -15,6 +15,7 @@ from engine.market import market_frame
 from engine.rules import BeliefRules, ConstraintRules, Rules
 from pipelines.commands.exits import Exit
 from pipelines.commands.screen import Screen
+from pipelines.contract_changes import refuse_while_needed
 from pipelines.stored_bars import StoredBars, stored_bars
 from pipelines.wiring import Wiring
 
@@ -27,8 +28,13 @@ def run_fit_beliefs(
     writes: bool,
     as_json: bool,
 ) -> int:
-    """Fit, print old and new side by side, and write the contract if asked to."""
+    """Fit, print old and new side by side, and write the contract if asked to.
+
+    To write it is refused as `refuse_while_needed` does.
+    """
     screen = Screen.of_process()
+    if writes:
+        refuse_while_needed(wiring, "fit-beliefs --write")
     rules = wiring.rules
     stored = stored_bars(wiring.market, rules, first_date, last_date)
     fitted = fit_beliefs(market_frame(stored.contexts, stored.bars, rules), rules.beliefs)

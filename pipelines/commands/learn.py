@@ -34,7 +34,8 @@ def run_learn(
 ) -> int:
     """Run the nights of a range in order, and time them; 1 when one failed or a check did.
 
-    What their market tables lack, or was corrected since, is computed before.
+    What their market tables lack, or was corrected since, is computed before. A check that only
+    warns is said.
     """
     screen = Screen.of_process()
     dates = sessions_to_learn(wiring, first_date, last_date)
@@ -50,11 +51,14 @@ def run_learn(
         "untaught_sessions": untaught_sessions(wiring, dates) if ran.succeeded else [],
         "succeeded": ran.succeeded,
         "failed_checks": failed,
+        "warnings": ran.warnings,
     }
     if as_json:
         screen.json(answer)
     elif ran.succeeded:
         _show(screen, answer)
+    for name, said in ran.warnings:
+        screen.note(f"{name}: {said}")
     for name, said in failed:
         screen.fail(f"{name}: {said}")
     return Exit.DONE if ran.succeeded and not failed else Exit.NO

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from rich.markup import escape
 
 from contracts.loader import built_rules
+from contracts.promotions import unsettled
 from contracts.reading import FOLDER, Plain, content_hash, read_contracts
 from engine.errors import ContractError, JournalError
 from engine.journal import Event
@@ -25,7 +26,7 @@ from pipelines.commands.screen import Screen
 from pipelines.dagster_home import dagster_folder_of, has_instance, is_up
 from pipelines.journal_store import JournalReader, journal_paths
 from pipelines.session.files import SessionFiles
-from pipelines.session.heartbeat import PLACE, Heartbeat, RunState
+from pipelines.session.heartbeat import PLACE, UNDER_WAY, Heartbeat
 from pipelines.session.kill_switch import kill_switch_of, or_killed_by
 from pipelines.session.last_desk import modes_by_last_act
 from pipelines.settings import Settings, settings_lines
@@ -33,10 +34,6 @@ from pipelines.storage import Home
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
 REHEARSALS: Final = "rehearsals"
-UNDER_WAY: Final = frozenset(
-    {RunState.WAITING, RunState.STARTING, RunState.RUNNING, RunState.STOPPING}
-)
-"""States of a run whose process should be there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +63,7 @@ def run_status(settings: Settings, *, lists_settings: bool, as_json: bool) -> in
         "source": settings.source,
         "contracts_hash": content_hash(contracts),
         "contracts_problem": _contracts_problem(contracts, settings.symbol),
+        "contracts_unsettled": unsettled(settings.contracts),
         "dagster": _dagster(home),
         "desk": _desk(home, settings.symbol),
         "session": _session(home),
@@ -210,7 +208,7 @@ def _show(screen: Screen, answer: Mapping[str, Any]) -> None:
         "home": escape(answer["home"]),
         "symbol": answer["symbol"],
         "source": escape(answer["source"]),
-        "contracts": answer["contracts_hash"][:12],
+        "contracts": _contracts_text(answer),
         "ui": _ui_text(dagster),
         "desk": _desk_text(desk),
         "session": _session_text(answer["session"]),
@@ -237,6 +235,11 @@ def _show(screen: Screen, answer: Mapping[str, Any]) -> None:
         [_journal_row(each) for each in answer["journals"]],
         numbers=("events",),
     )
+
+
+def _contracts_text(answer: Mapping[str, Any]) -> str:
+    unsettled, name = answer["contracts_unsettled"], answer["contracts_hash"][:12]
+    return name if unsettled is None else f"{name}; [bold red]{escape(unsettled)}[/]"
 
 
 def _journal_row(journal: Mapping[str, Any]) -> tuple[object, ...]:

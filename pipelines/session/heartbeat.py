@@ -28,6 +28,12 @@ class RunState(StrEnum):
     FAILED = "failed"
 
 
+UNDER_WAY: Final = frozenset(
+    {RunState.WAITING, RunState.STARTING, RunState.RUNNING, RunState.STOPPING}
+)
+"""States of a run whose process should be there."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
     """The run and the desk at one instant; instants are ISO text, null is unknown or none.

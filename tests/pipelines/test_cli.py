@@ -163,6 +163,7 @@ def test_the_status_counts_what_is_stored(replayed_home: Path) -> None:
         "source",
         "contracts_hash",
         "contracts_problem",
+        "contracts_unsettled",
         "dagster",
         "desk",
         "session",
