@@ -1,4 +1,4 @@
-"""Stage `attribution`: why each trade ended as it did, and how much it teaches."""
+"""Stage `attribution`: why each trade ended as it did, and how much of it was luck."""
 
 from collections.abc import Mapping
 
@@ -18,9 +18,8 @@ from engine.rules import Rules
 
 
 def numbers(_rules: Rules) -> Mapping[str, pl.Expr]:
-    """How much a session's trades taught."""
+    """How lucky a session's trades were, and how well carried out."""
     return {
-        "learning_weight": pl.col("learning_weight").sum(),
         "luck": pl.col("luck").mean(),
         "execution": pl.col("execution").mean(),
     }

@@ -7,7 +7,7 @@ import dagster as dg
 import polars as pl
 
 from assets import told
-from assets.attribution import attribution as attributed
+from assets.attribution import attribution
 from assets.learned_history import LearnedHistory, learned_history
 from assets.made_from import (
     OF_BARS,
@@ -41,15 +41,15 @@ def numbers(_rules: Rules) -> Mapping[str, pl.Expr]:
 
 @stage_asset(
     "learning_state",
-    ins={"trades": dg.AssetIn(traded.key), "attribution": dg.AssetIn(attributed.key)},
-    deps=[dg.AssetDep("learning_state", partition_mapping=NIGHT_BEFORE)],
+    ins={"trades": dg.AssetIn(traded.key)},
+    # Trust reads no cause; but a night with a state is one whose trades are explained.
+    deps=[attribution, dg.AssetDep("learning_state", partition_mapping=NIGHT_BEFORE)],
     pool="warehouse_write",
     numbers=numbers,
 )
 def learning_state(
     context: dg.AssetExecutionContext,
     trades: pl.DataFrame,
-    attribution: pl.DataFrame,
     market: dg.ResourceParam[MarketStore],
     warehouse: dg.ResourceParam[Warehouse],
     session_journals: dg.ResourceParam[SessionJournals],
@@ -61,11 +61,10 @@ def learning_state(
     session_journals.refuse_untraded(dates)
     refuse_forgetting(warehouse, dates, rules, traded=session_journals.traded_dates())
     history = learned_history(market, dates, rules)
-    weighed = _weighed(trades, attribution)
     before, parts = state_before(warehouse, dates[0], rules), []
     learned = {}
     for day in dates:
-        night = _night(before, weighed, history, day, session_journals)
+        night = _night(before, trades, history, day, session_journals)
         for change in night.changes:
             context.log.warning("%s: %s", day, change.text)
         before, learned[day] = night.state, night.changes
@@ -110,21 +109,15 @@ def _say_made_from(
         before = made_from
 
 
-def _weighed(trades: pl.DataFrame, attribution: pl.DataFrame) -> pl.DataFrame:
-    """Trades with how much each teaches."""
-    weights = attribution.select("session_date", "trade_number", "learning_weight")
-    return trades.join(weights, on=["session_date", "trade_number"], maintain_order="left")
-
-
 def _night(
     before: pl.DataFrame,
-    weighed: pl.DataFrame,
+    trades: pl.DataFrame,
     history: LearnedHistory,
     day: date,
     journals: SessionJournals,
 ) -> Night:
     shadows = history.shadows(day, opened_under(journals.events(day, Kind.SESSION)))
-    return next_learning(before, history.on(weighed, day), shadows, day, history.rules)
+    return next_learning(before, history.on(trades, day), shadows, day, history.rules)
 
 
 learning_state_schema = schema_check("learning_state")
@@ -145,12 +138,12 @@ def learning_follows_from_the_night_before(
     sessions = sessions_in(context, rules)
     dates = [session.session_date for session in sessions]
     history = learned_history(market, dates, rules)
-    names = ("trades", "attribution", "learning_state")
-    traded_rows, causes, stored = (stored_rows(warehouse, name, sessions, rules) for name in names)
-    weighed = _weighed(traded_rows, causes)
+    trades, stored = (
+        stored_rows(warehouse, name, sessions, rules) for name in ("trades", "learning_state")
+    )
     before, stale = state_before(warehouse, dates[0], rules), []
     for day in dates:
-        again = _night(before, weighed, history, day, session_journals).state
+        again = _night(before, trades, history, day, session_journals).state
         own = history.on(stored, day)
         order = ["template", "regime", "phase"]
         if not own.sort(order).equals(again.sort(order)):

@@ -12,7 +12,6 @@ from contracts.calendar import session_on
 from contracts.schemas import columns_of
 from engine.decision import Action
 from engine.journal import Chain, Entry, Event, Kind, Stamp
-from engine.learning.attribution import attribution
 from engine.learning.calibration import calibrate
 from engine.learning.calibration_table import calibration_rows, with_odds
 from engine.learning.conduct import opened_under
@@ -60,19 +59,13 @@ class ReplayNights:
         self.calibration = self._calibrated(day)
 
     def _traded(self, events: Sequence[Event], day: date) -> pl.DataFrame:
-        """The session's trades, with how much each teaches."""
-        history, rules = self._history, self._rules
+        rules = self._rules
         decided = [event for event in events if event.kind == Kind.DECISION]
         session = session_on(day, rules.session)
-        frame = history.on(history.frame, day)
-        trades = round_trips(
+        frame = self._history.on(self._history.frame, day)
+        return round_trips(
             execution_rows(events), decision_rows(decided, session, rules), events, frame, rules
         )
-        if trades.is_empty():
-            return trades.with_columns(learning_weight=pl.lit(None, pl.Float64))
-        followed = history.on(history.outcomes, day)
-        causes = attribution(trades, frame, followed, history.through(history.peers, day), rules)
-        return trades.with_columns(causes["learning_weight"])
 
     def _calibrated(self, day: date) -> pl.DataFrame:
         history, rules = self._history, self._rules

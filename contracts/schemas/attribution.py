@@ -32,7 +32,7 @@ def attribution() -> Table:
     """The table for the templates of `contracts/strategies.yaml`."""
     return Table(
         name="attribution",
-        meaning="Why each trade ended as it did, and how much it teaches.",
+        meaning="Why each trade ended as it did, and how much of it was luck.",
         key=("symbol", "session_date", "trade_number"),
         columns=(
             *(SYMBOL, SESSION_DATE, TRADE_NUMBER, DECISION_ID),
@@ -49,7 +49,7 @@ def attribution() -> Table:
             number("edge", "R", "What was expected before uncertainty and cost.", null=_UNDECIDED),
             *_scores(),
             *_evidence(),
-            text("verdict", "What happened, why, and what it teaches, in a sentence or two."),
+            text("verdict", "What happened, why, and how lucky it was, in a sentence or two."),
         ),
         row_rules=(
             Rule(
@@ -80,7 +80,7 @@ def _scores() -> tuple[Column, ...]:
         share("execution", "How well it was carried out.", null=_UNDECIDED),
         share(
             "learning_weight",
-            "How much it teaches: the less luck and the better carried out, the more.",
+            "What the single case says: less with luck or bad execution. It judges nothing.",
             null=_NO_PEERS,
         ),
         number(

@@ -23,9 +23,10 @@ from engine.learning.reliability import Trigger, Trust
 
 _CELL: Final = "the row is of one regime and phase, which has no trust of its own"
 _WHOLE: Final = "the row is the template as a whole"
-_EMPTY: Final = "there is no result that teaches"
+_EMPTY: Final = "there is no result"
 _BIN: Final = "the row is one bin of the belief"
 _SUMMARY: Final = "the row is the side as a whole"
+_ROUNDING: Final = 1e-9
 
 
 @cache
@@ -52,6 +53,13 @@ def learning_state() -> Table:
                 ("trust", "trigger"),
             ),
             Rule("wins are results", pl.col("wins") <= pl.col("results"), ("wins", "results")),
+            Rule(
+                "the win rate is the plain share of wins",
+                (
+                    (pl.col("win_rate") * pl.col("results") - pl.col("wins")).abs() < _ROUNDING
+                ).fill_null(pl.col("results") == 0),
+                ("win_rate", "wins", "results"),
+            ),
         ),
     )
 
@@ -77,10 +85,10 @@ def _results() -> tuple[Column, ...]:
         count("results", "results", "Newest results looked at, real and shadow."),
         count("shadow_results", "results", "Those of them that were followed and not traded."),
         count("wins", "results", "Those that made money after costs."),
-        share("win_rate", "Share of wins, each by how much it teaches.", null=_EMPTY),
+        share("win_rate", "Share of wins; every result counts in full.", null=_EMPTY),
         share("win_rate_low", "Lower end of the Wilson interval, 95 %.", null=_EMPTY),
         share("win_rate_high", "Upper end of the Wilson interval, 95 %.", null=_EMPTY),
-        number("expectancy_r", "R", "Mean result, each by how much it teaches.", null=_EMPTY),
+        number("expectancy_r", "R", "Mean result; every one counts in full.", null=_EMPTY),
         number("profit_factor", "factor", "Won over lost.", null="nothing was lost", low=0),
         Column(
             name="streak",

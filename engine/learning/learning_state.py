@@ -90,10 +90,10 @@ def next_learning(
 ) -> Night:
     """The state after a session, from that of the session before (empty for the first).
 
-    `trades` needs template, regime, phase, closed_at, net_r, entry_slippage_ticks and
-    learning_weight; a trade nobody decided on has no template and teaches nothing, one whose luck
-    cannot be told counts in full. Only a template
-    that was in quarantine during the session learns from its `shadows` (`SHADOW_COLUMNS`).
+    `trades` needs template, regime, phase, closed_at, net_r and entry_slippage_ticks; a trade
+    nobody decided on has no template and teaches nothing, every other one counts in full. Only a
+    template that was in quarantine during the session learns from its `shadows`
+    (`SHADOW_COLUMNS`).
     """
     law, symbol = rules.learning.reliability, rules.instrument.symbol
     rows: list[dict[str, Any]] = []
@@ -160,8 +160,14 @@ def _windows(state: pl.DataFrame, template: str) -> dict[Cell, tuple[Result, ...
 
 
 def _window(row: Mapping[str, Any]) -> tuple[Result, ...]:
+    """The results of a stored row; those of older nights also hold a weight, which says nothing."""
     return tuple(
-        Result(**{**each, "session_date": date.fromisoformat(each["session_date"])})
+        Result(
+            session_date=date.fromisoformat(each["session_date"]),
+            net_r=each["net_r"],
+            is_shadow=each["is_shadow"],
+            slippage_ticks=each["slippage_ticks"],
+        )
         for each in orjson.loads(row["results_json"])
     )
 
@@ -176,25 +182,18 @@ def _results(
 ) -> list[_Seen]:
     """What the template is to learn from, in order of time."""
     found = [
-        _seen(row, session_date, weight=row["learning_weight"], slip=row["entry_slippage_ticks"])
+        _seen(row, session_date, slip=row["entry_slippage_ticks"])
         for row in trades.filter(template=template).sort("closed_at").to_dicts()
     ]
     if not is_shadow:
         return found
     own = shadows.filter(template=template).sort("decided_at").to_dicts()
-    followed = [_seen(row, session_date, weight=1.0, slip=None) for row in own]
+    followed = [_seen(row, session_date, slip=None) for row in own]
     return found + [replace(each, result=replace(each.result, is_shadow=True)) for each in followed]
 
 
-def _seen(
-    row: Mapping[str, Any], session_date: date, *, weight: float | None, slip: float | None
-) -> _Seen:
-    result = Result(
-        session_date=session_date,
-        net_r=row["net_r"],
-        weight=1.0 if weight is None else weight,
-        slippage_ticks=slip,
-    )
+def _seen(row: Mapping[str, Any], session_date: date, *, slip: float | None) -> _Seen:
+    result = Result(session_date=session_date, net_r=row["net_r"], slippage_ticks=slip)
     return _Seen(cell=(row["regime"], row["phase"]), result=result)
 
 

@@ -3,6 +3,10 @@
 It learns from real trades, and while a template is quarantined from its shadow trades, which carry
 the same costs; so what a quarantine looks at goes on moving, and it can be left. Learning adds
 friction or closes a template. It has no way to loosen anything.
+
+Every result counts in full. A weight that depends on the result, as luck does, would move the very
+shares and means that it is meant to steady: the good results of a template with a few large wins
+are its lucky ones, so it would be judged without them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -39,14 +43,12 @@ class Trigger(StrEnum):
 class Result:
     """One finished trade of a template, in multiples of its risk after costs.
 
-    `is_shadow` marks one that was followed and not traded. `weight` is how much it teaches, 0 to 1:
-    what luck or bad execution made says little of the template.
+    `is_shadow` marks one that was followed and not traded.
     """
 
     session_date: date
     net_r: float
     is_shadow: bool = False
-    weight: float = 1.0
     slippage_ticks: float | None = None
 
     @property
@@ -74,12 +76,12 @@ class Reliability:
 
     @property
     def win_rate(self) -> float | None:
-        """Share of wins in the window by weight; null without a result that teaches."""
+        """Share of wins in the window; null without a result."""
         return win_rate(self.window)
 
     @property
     def expectancy_r(self) -> float | None:
-        """Mean result of the window by weight, in multiples of the risk; null as the win rate."""
+        """Mean result of the window, in multiples of the risk; null without a result."""
         return expectancy_r(self.window)
 
 
@@ -99,15 +101,13 @@ class TrustChanged:
 
 
 def win_rate(results: Sequence[Result]) -> float | None:
-    """Share of wins by weight; null without a result that teaches."""
-    total = sum(result.weight for result in results)
-    return sum(result.weight * result.is_win for result in results) / total if total else None
+    """Share of wins; null without a result."""
+    return sum(result.is_win for result in results) / len(results) if results else None
 
 
 def expectancy_r(results: Sequence[Result]) -> float | None:
-    """Mean result by weight, in multiples of the risk; null without a result that teaches."""
-    total = sum(result.weight for result in results)
-    return sum(result.weight * result.net_r for result in results) / total if total else None
+    """Mean result, in multiples of the risk; null without a result."""
+    return sum(result.net_r for result in results) / len(results) if results else None
 
 
 def standing(reliability: Reliability, rules: ReliabilityRules) -> Standing:

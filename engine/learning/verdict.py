@@ -9,7 +9,7 @@ Row = Mapping[str, Any]
 
 
 def verdict(row: Row) -> str:
-    """What the trade came to, why, and what it teaches, from a row with trade, cause and scores."""
+    """What the trade came to, why, and how lucky it was: of a row with trade, cause and scores."""
     came = result(row["net_usd"])
     if row["decision_id"] is None:
         return (
@@ -19,7 +19,7 @@ def verdict(row: Row) -> str:
     why = _WHY[row["cause"]](row)
     return (
         f"{row['template']} {side_name(row['side'])} {came} ({row['net_r']:+.2f} R): "
-        f"{row['cause_name']}. {why} {_teaching(row)}"
+        f"{row['cause_name']}. {why} {_luck(row)}"
     )
 
 
@@ -106,9 +106,10 @@ _WHY: Final[Mapping[str, Callable[[Row], str]]] = {
 }
 
 
-def _teaching(row: Row) -> str:
-    weight = row["learning_weight"]
-    if weight is None:
+def _luck(row: Row) -> str:
+    if row["luck"] is None:
         return "Too little is known to say how lucky that was."
-    place = f"better than {row['luck']:.0%} of such cases"
-    return f"The result is {place}, execution {row['execution']:.2f}: it teaches {weight:.2f}."
+    return (
+        f"The result is better than {row['luck']:.0%} of such cases, "
+        f"execution {row['execution']:.2f}."
+    )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -16,8 +16,11 @@ from assets.report.preopen_page import preopen_page
 from assets.report.today import market_refusals, today, wrong
 from contracts.calendar import session_on
 from contracts.schemas import columns_of
+from engine.kill import KillCause, KillState, KillSwitch
+from engine.ladder import Reason
 from engine.learning.learning_state import next_learning
 from engine.learning.shadow_trades import SHADOW_COLUMNS
+from pipelines.operator_jobs import OPERATOR_JOBS
 
 DAY = date.fromisoformat(LAST_DAY)
 REVIEWED = date(2024, 7, 9)
@@ -25,9 +28,15 @@ REVIEWED = date(2024, 7, 9)
 
 @pytest.fixture(scope="module")
 def material(pristine: Lineage) -> PreopenMaterial:
-    wiring = pristine.wiring
+    return preopen_of(pristine)
+
+
+def preopen_of(lineage: Lineage) -> PreopenMaterial:
+    wiring = lineage.wiring
     session = session_on(DAY, wiring.rules.session)
-    found = preopen_material(wiring.market, wiring.warehouse, session, wiring.rules)
+    found = preopen_material(
+        wiring.market, wiring.warehouse, session, wiring.rules, wiring.kill_switch()
+    )
     assert found is not None
     return found
 
@@ -41,14 +50,11 @@ def traded(*results: tuple[date, str]) -> pl.DataFrame:
 
 def learned(of: PreopenMaterial, *results: float) -> pl.DataFrame:
     """The state of a night in which K1 had these results, in multiples of the risk."""
-    columns = (
-        *("template", "regime", "phase", "closed_at"),
-        *("net_r", "entry_slippage_ticks", "learning_weight"),
-    )
-    schema = {**columns_of("trades"), "learning_weight": pl.Float64()}
+    columns = ("template", "regime", "phase", "closed_at", "net_r", "entry_slippage_ticks")
+    schema = {name: columns_of("trades")[name] for name in columns}
     bell = of.reviewed.closes_at
-    rows = [("K1", "range", 1, bell, net_r, 0.5, 1.0) for net_r in results]
-    trades = pl.DataFrame(rows, schema={name: schema[name] for name in columns}, orient="row")
+    rows = [("K1", "range", 1, bell, net_r, 0.5) for net_r in results]
+    trades = pl.DataFrame(rows, schema=schema, orient="row")
     before = pl.DataFrame(schema=columns_of("learning_state"))
     shadows = pl.DataFrame(schema=SHADOW_COLUMNS)
     return next_learning(before, trades, shadows, REVIEWED, of.rules).state
@@ -85,12 +91,31 @@ def own(**gates: Any) -> Mapping[str, Any]:
     return {name: [value, None] for name, value in gates.items()}
 
 
+def switch(state: KillState, cause: KillCause) -> KillSwitch:
+    at = datetime(2024, 7, 9, 20, 20, tzinfo=UTC)
+    return KillSwitch(state=state, cause=cause, text="as told", since=at)
+
+
 Change = Callable[[PreopenMaterial], PreopenMaterial]
 TODAY: Mapping[str, tuple[Change, Gravity, str]] = {
     "a kill that stands": (
-        lambda of: replace(of, own=own(lock="KILL_SWITCH_ACTIVE")),
+        lambda of: replace(of, kill=switch(KillState.KILLED, KillCause.DATA_QUALITY)),
         Gravity.STOP,
-        "It enters nothing: the kill switch is on since an earlier session.",
+        "It enters nothing: the kill switch is on since 2024-07-09 16:20 ET (as told).",
+    ),
+    "a halt of this morning": (
+        lambda of: replace(of, kill=switch(KillState.HALTED, KillCause.PERSON)),
+        Gravity.STOP,
+        "It enters nothing: the desk is halted since 2024-07-09 16:20 ET (as told).",
+    ),
+    "a halt by a limit that is still reached": (
+        lambda of: replace(
+            of,
+            kill=switch(KillState.HALTED, KillCause.MONTHLY_LOSS),
+            traded=traded((date(2024, 7, 1), "-150.00")),
+        ),
+        Gravity.STOP,
+        "It enters nothing: the desk is halted since",
     ),
     "a month that is used up": (
         lambda of: replace(of, traded=traded((date(2024, 7, 1), "-150.00"))),
@@ -184,6 +209,31 @@ def test_what_the_desk_will_do_today_follows_from_what_is_known(
 
 def said(findings: list[Finding], text: str) -> list[Gravity]:
     return [each.gravity for each in findings if text in each.text]
+
+
+def test_a_lever_pulled_after_the_last_decision_is_on_the_page(damaged: Lineage) -> None:
+    wiring = damaged.wiring
+    halt = next(job for job in OPERATOR_JOBS if job.name == "halt")
+    config = {"ops": {"halt_lever": {"config": {"reason": "news at ten"}}}}
+    before = preopen_of(damaged)
+
+    pulled = halt.execute_in_process(resources={"wiring": wiring}, run_config=config)
+
+    after = preopen_of(damaged)
+    assert pulled.success
+    assert (before.lock, after.lock) == (None, Reason.HALTED)
+    assert "(news at ten)" in today(after)[0].text
+    assert "Stay closed" in preopen_page(after, details="details.html")
+
+
+def test_a_halt_by_a_limit_whose_period_is_over_keeps_nothing_closed(
+    material: PreopenMaterial,
+) -> None:
+    halted = switch(KillState.HALTED, KillCause.DAILY_LOSS)
+
+    after = replace(material, kill=halted, traded=traded((REVIEWED, "-30.00")))
+
+    assert after.lock is None
 
 
 def test_a_win_ends_the_losses_in_a_row_whatever_the_last_decision_counted(

@@ -376,7 +376,7 @@ def test_with_too_few_alike_less_similar_ones_are_asked(peers: Any, basis: str |
     assert (row["learning_weight"] is None) == (basis is None)
 
 
-def test_a_win_that_nearly_stopped_teaches_little() -> None:
+def test_a_win_that_nearly_stopped_says_little_as_a_single_case() -> None:
     common = peers_of(*[-1.1] * 20, *[1.4] * 30)
     nearly = market(FLAT, (PRICE, PRICE + 1, PRICE - 7, PRICE), ABOVE)
 

@@ -28,7 +28,6 @@ TRADE: dict[str, Any] = {
     "closed_at": pl.Datetime("us", "UTC"),
     "net_r": pl.Float64(),
     "entry_slippage_ticks": pl.Float64(),
-    "learning_weight": pl.Float64(),
 }
 
 
@@ -36,9 +35,9 @@ def at(day: int, minute: int) -> datetime:
     return datetime(2025, 1, 2, 15, 0, tzinfo=UTC) + timedelta(days=day, minutes=minute)
 
 
-def trades(day: int, *net_r: float, weight: float = 1.0, template: str = "K1") -> pl.DataFrame:
+def trades(day: int, *net_r: float, template: str = "K1") -> pl.DataFrame:
     rows = [
-        (template, "range", 2 + number % 2, at(day, number), each, 0.5, weight)
+        (template, "range", 2 + number % 2, at(day, number), each, 0.5)
         for number, each in enumerate(net_r)
     ]
     return pl.DataFrame(rows, schema=TRADE, orient="row")
@@ -176,10 +175,22 @@ def test_a_state_without_a_template_is_refused() -> None:
 
 
 def test_what_was_stored_is_what_is_read() -> None:
-    state = night(NOTHING, 0, trades(0, 1.0, -1.0, weight=0.25), shadows(0)).state
+    state = night(NOTHING, 0, trades(0, 1.0, -1.0), shadows(0)).state
 
     (first, *_) = reliabilities(state)
 
     assert [result.net_r for result in first.window] == [1.0, -1.0]
-    assert [result.weight for result in first.window] == [0.25, 0.25]
+    assert [result.slippage_ticks for result in first.window] == [0.5, 0.5]
     assert first.window[0].session_date == FIRST
+
+
+def test_a_night_of_before_whose_results_still_have_a_weight_can_be_built_upon() -> None:
+    old = night(NOTHING, 0, trades(0, 2.0, -1.0), shadows(0)).state.with_columns(
+        pl.col("results_json").str.replace_all('"net_r"', '"weight":0.1,"net_r"')
+    )
+
+    row = own(night(old, 1, trades(1, -1.0, 2.0), shadows(1)).state)
+
+    assert '"weight"' in own(old)["results_json"]
+    assert row["win_rate"] == pytest.approx(1 / 2)
+    assert row["expectancy_r"] == pytest.approx(1 / 2)

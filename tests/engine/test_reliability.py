@@ -143,20 +143,9 @@ def test_shadow_results_of_a_template_that_trades_are_refused() -> None:
         learn(NEW, shadow(1), RULES)
 
 
-def test_a_win_that_was_luck_teaches_little() -> None:
-    losses = [real(-0.3), real(0.1), real(-0.3), real(0.1)]
-    lucky = Result(session_date=DAY, net_r=2.0, weight=0.05)
-
-    assert after(*losses, real(2.0)).trust is Trust.ACTIVE
-    assert after(*losses, lucky).trigger is Trigger.EXPECTANCY
-
-
 def results(*, is_shadow: st.SearchStrategy[bool]) -> st.SearchStrategy[Result]:
     net_r = st.floats(-3, 3).map(lambda value: round(value, 2))
-    weight = st.sampled_from([0.0, 0.3, 1.0])
-    return st.builds(
-        Result, session_date=st.just(DAY), net_r=net_r, is_shadow=is_shadow, weight=weight
-    )
+    return st.builds(Result, session_date=st.just(DAY), net_r=net_r, is_shadow=is_shadow)
 
 
 HISTORIES = st.lists(results(is_shadow=st.booleans()), max_size=80)

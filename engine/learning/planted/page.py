@@ -31,7 +31,8 @@ Beside the cause stand three scores. **Edge** is what the decision expected, in 
 stop. **Luck** is the share of comparable outcomes (same template, similar belief, same regime) that
 did worse; a win that nearly stopped is lucky whatever it paid. **Execution** starts at 1 and falls
 with slippage beyond the expected, refused orders, orders filled in pieces and seconds without a
-stop. A trade teaches `(1 − 2 · |luck − 0.5|) × execution`.
+stop. What the single case says, the **learning weight**, is `(1 − 2 · |luck − 0.5|) × execution`.
+Trust does not use it: luck is computed from the result, so the weight would bias what is judged.
 
 The result itself is taken apart in `trades`: signal + timing + slippage − fees = net, exactly.
 **Signal** is what the decisions would have earned at mid at once, **timing** what the market moved
