@@ -11,6 +11,7 @@ from assets.report.model import SessionMaterial
 from engine.decision import Action
 from engine.journal import GENESIS, Verified
 from engine.ladder import Reason
+from engine.learning.executions import is_of_session
 from engine.wording import PHRASES, result, side_name
 
 _NONE: Final = Decimal(0)
@@ -30,17 +31,37 @@ def headline(told: SessionMaterial) -> str:
         return "No bar was decided on."
     counted = reasons(told)
     entries = _entries(decided)
+    unended = _unended(told)
+    lost = f"{_lost(unended)}. " if unended else ""
     if told.trades.is_empty():
         why = _why_not(counted, decided.height)
-        return f"{_entered(entries)}: {why}." if entries else f"No trade: {why}."
+        unfilled = entries - unended
+        return f"{lost}{_entered(unfilled)}: {why}." if unfilled else f"{lost}No trade: {why}."
     trades = told.trades.sort("trade_number")
     parts = [_trade(row) for row in trades.iter_rows(named=True)]
     rest = f" Otherwise mostly {_phrase(counted['reason'][0])}." if counted.height else ""
-    return f"{_list(parts)}.{rest}"
+    return f"{lost}{_list(parts)}.{rest}"
 
 
 def _entries(decided: pl.DataFrame) -> int:
     return int((decided["action"] == Action.ENTER.value).sum())
+
+
+def _unended(told: SessionMaterial) -> int:
+    """Decisions that were filled and are in no trade: what became of them no execution tells."""
+    of_entry = told.rows["executions"].filter(leg="entry")
+    filled = {
+        row["decision_id"]
+        for row in of_entry.iter_rows(named=True)
+        if is_of_session(row["order_ref"], told.day)
+    }
+    return len(filled - {*told.trades["decision_id"]})
+
+
+def _lost(unended: int) -> str:
+    if unended == 1:
+        return "One entry whose end no execution tells: its result is unknown"
+    return f"{unended} entries whose end no execution tells: their results are unknown"
 
 
 def _entered(entries: int) -> str:

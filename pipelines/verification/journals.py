@@ -109,8 +109,8 @@ def _cash(
         check="ledger = cash",
         subject=name,
         passed=True if judged else None,
-        evidence=f"{judged} of {len(dates)} sessions, {fills} fills, {earned_usd:+.2f} USD on both"
-        f"{''.join(told)}"
+        evidence=f"{judged} of {len(dates)} sessions, {fills} fills, {earned_usd:+.2f} USD "
+        f"{'earned' if told else 'on both'}{''.join(told)}"
         if judged
         else "no session is over",
     )
