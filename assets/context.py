@@ -9,7 +9,7 @@ import polars as pl
 from assets import told
 from assets.made_from import OF_BARS, bars_before, beside
 from assets.partitions import FROM_PRIOR_SESSIONS, sessions_of
-from assets.ports import MarketStore, Warehouse
+from assets.ports import MarketStore, SwitchNow, Warehouse
 from assets.preopen_review import HISTORY_MIN
 from assets.prior_sessions import contexts_from
 from assets.report.preopen import PreopenMaterial, preopen_material, write_preopen_page
@@ -98,6 +98,7 @@ def preopen_review(
     warehouse: dg.ResourceParam[Warehouse],
     rules: dg.ResourceParam[Rules],
     reports: dg.ResourceParam[Path],
+    kill_switch: dg.ResourceParam[SwitchNow],
 ) -> dg.AssetCheckResult:
     """Great Expectations on the last session before the open against the twenty before it.
 
@@ -105,7 +106,7 @@ def preopen_review(
     will do about it.
     """
     session = sessions_in(context, rules)[-1]
-    material = preopen_material(market, warehouse, session, rules)
+    material = preopen_material(market, warehouse, session, rules, kill_switch())
     if material is None:
         return dg.AssetCheckResult(
             passed=False,

@@ -14,6 +14,7 @@ import polars as pl
 
 from engine.calendar import Session
 from engine.journal import Broken, Event, Kind, Verified
+from engine.kill import KillSwitch
 from engine.learning.acceptance import DifferenceAccepted
 from engine.learning.lessons import About, NightLearned, OddsChanged
 from engine.learning.reliability import TrustChanged
@@ -189,6 +190,14 @@ class LearningJournal(Protocol):
         What a night of `done_before` comes to for the first time corrects what it said. Raises
         `RetryLater` while another process writes.
         """
+        ...
+
+
+class SwitchNow(Protocol):
+    """Reads the kill switch of the desk, whoever moved it last, with a session or without one."""
+
+    def __call__(self) -> KillSwitch:
+        """As the journal's events leave it now; raises `JournalError` when they cannot be read."""
         ...
 
 

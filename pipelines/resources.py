@@ -16,6 +16,7 @@ def resources_of(wiring: Wiring) -> Mapping[str, object]:
         "warehouse": wiring.warehouse,
         "reports": wiring.reports,
         "searches": wiring.searches,
+        "kill_switch": wiring.kill_switch,
         "session_journals": wiring.session_journals,
         "learning_journal": wiring.learning_journal,
         "market_tables": MarketTables(wiring.market, wiring.rules),

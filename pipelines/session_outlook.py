@@ -1,6 +1,5 @@
 """How today's session stands, gathered from the calendar, Dagster, the journal and the lock."""
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -11,12 +10,10 @@ import dagster as dg
 from contracts.calendar import closure_reason, is_session, session_on
 from engine.calendar import Session, SessionRules
 from engine.desk import Mode
-from engine.errors import BrokerTimeout, BrokerUnreachable, ClientIdInUse, JournalError
+from engine.errors import BrokerTimeout, BrokerUnreachable, ClientIdInUse
 from engine.kill import KillSwitch
-from pipelines.journal_store import JournalReader
 from pipelines.preopen_state import PARTITION_TAG, preopen_state
 from pipelines.session.heartbeat import Heartbeat, RunState
-from pipelines.session.kill_switch import kill_switch_of, or_killed_by
 from pipelines.session.lock import holder_text, is_held
 from pipelines.session_request import (
     NEW_YORK,
@@ -75,7 +72,7 @@ def session_outlook(instance: dg.DagsterInstance, wiring: Wiring) -> Outlook:
         if isinstance(session, Closed)
         else preopen_state(instance, session.session_date, wiring.rules.contracts_hash)
     )
-    files, kill = wiring.session_files, desk_switch(wiring)
+    files, kill = wiring.session_files, wiring.kill_switch()
     beat = Heartbeat.read(files.heartbeat)
     verdict = session_request(
         now,
@@ -103,19 +100,6 @@ def session_of(now: datetime, rules: SessionRules) -> Session | Closed:
     if not is_session(today, rules):
         return Closed(today, closure_reason(today, rules))
     return session_on(today, rules)
-
-
-def desk_switch(wiring: Wiring) -> KillSwitch:
-    """The kill switch as the desk's journal leaves it; the file KILL kills as well."""
-    path, kill_file = wiring.journal, wiring.session_files.kill_file
-    try:
-        switch = kill_switch_of(JournalReader(path)) if path.is_file() else KillSwitch()
-    except (sqlite3.Error, ValueError) as error:
-        raise JournalError(
-            f"{path}: the desk's journal cannot be read ({error}), so nobody knows whether the "
-            "desk is killed; restore the last good copy (credence verify says what is whole)"
-        ) from error
-    return or_killed_by(switch, kill_file)
 
 
 def _attempts(instance: dg.DagsterInstance, session_date: date) -> list[dg.RunRecord]:

@@ -1,6 +1,7 @@
 """One place that puts the parts of the desk together, for the CLI, Dagster and tests."""
 
 import os
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -11,10 +12,14 @@ from typing import TYPE_CHECKING, Self
 from assets.ports import BarSource
 from contracts import load_rules
 from engine.desk import Mode
+from engine.errors import JournalError
+from engine.kill import KillSwitch
 from engine.own_view import Standing
 from engine.rules import Rules
+from pipelines.journal_store import JournalReader
 from pipelines.learning_journal import LearningJournal
 from pipelines.session.files import SessionFiles
+from pipelines.session.kill_switch import kill_switch_of, or_killed_by
 from pipelines.session.seen_bars import DeskBars
 from pipelines.session_journals import HomeJournals
 from pipelines.settings import Settings, load_settings
@@ -107,6 +112,21 @@ class Wiring:
     def journal(self) -> Path:
         """The journal of the desk in the mode of the settings."""
         return self.session_files.journal(self.mode, self.settings.symbol)
+
+    def kill_switch(self) -> KillSwitch:
+        """The kill switch as the desk's journal leaves it; the file KILL kills as well.
+
+        Raises `JournalError` for a journal that cannot be read.
+        """
+        path = self.journal
+        try:
+            switch = kill_switch_of(JournalReader(path)) if path.is_file() else KillSwitch()
+        except (sqlite3.Error, ValueError) as error:
+            raise JournalError(
+                f"{path}: the desk's journal cannot be read ({error}), so nobody knows whether the "
+                "desk is killed; restore the last good copy (credence verify says what is whole)"
+            ) from error
+        return or_killed_by(switch, self.session_files.kill_file)
 
     def standings(self, session_date: date) -> Mapping[str, Standing]:
         """Under what the desk opens a session: what the night of the last one it traded says.

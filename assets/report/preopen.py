@@ -22,6 +22,9 @@ from assets.report.pages import write_page
 from assets.standings import calibration_before, state_before
 from contracts.calendar import session_on
 from engine.calendar import Session
+from engine.desk.trades import LIMITS, reached_limit
+from engine.kill import KillSwitch
+from engine.ladder import Reason
 from engine.market import market_frame
 from engine.risk import RiskState, tier_of
 from engine.rules import Rules, Tier
@@ -35,7 +38,7 @@ class PreopenMaterial:
     """What is known before `session` opens. `reviewed` is the newest stored session, `frame` its
     market frame; `state` and `calibration` are what the last night left, `own` our gates at the
     last decision (value and limit), `traded` the net results, oldest first. Any of them may be
-    empty.
+    empty. `kill` is the switch as it stands now.
     """
 
     session: Session
@@ -49,6 +52,7 @@ class PreopenMaterial:
     calibration: pl.DataFrame
     own: Mapping[str, Any]
     traded: pl.DataFrame
+    kill: KillSwitch
 
     @cached_property
     def risk(self) -> RiskState:
@@ -71,10 +75,17 @@ class PreopenMaterial:
         return max(counted, int((self.own.get("loss_streak") or [0])[0]))
 
     @property
-    def lock(self) -> str | None:
-        """Reason of the lock that the last decision met; null if it met none or there is none."""
-        lock: str | None = (self.own.get("lock") or [None])[0]
-        return lock
+    def lock(self) -> Reason | None:
+        """The lock under which the session opens; null for none.
+
+        A halt by a limit whose period is over is lifted at the open.
+        """
+        if self.kill.is_killed:
+            return Reason.KILL_SWITCH_ACTIVE
+        is_lifted = self.kill.cause in LIMITS and not reached_limit(
+            self.risk, self.rules.constitution
+        )
+        return None if self.kill.is_running or is_lifted else Reason.HALTED
 
     @property
     def tier(self) -> Tier | None:
@@ -84,7 +95,7 @@ class PreopenMaterial:
 
 
 def preopen_material(
-    market: MarketStore, warehouse: Warehouse, session: Session, rules: Rules
+    market: MarketStore, warehouse: Warehouse, session: Session, rules: Rules, kill: KillSwitch
 ) -> PreopenMaterial | None:
     """What the page of a session is made from; null when no session is stored before it."""
     symbol, day = rules.instrument.symbol, session.session_date
@@ -117,6 +128,7 @@ def preopen_material(
         calibration=calibration_before(warehouse, day, rules),
         own=_last_gates(warehouse, session, rules),
         traded=_traded(warehouse, session, rules),
+        kill=kill,
     )
 
 

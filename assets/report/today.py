@@ -1,13 +1,14 @@
 """What the desk will do today about the data, the calendar, its limits and its templates."""
 
 from collections.abc import Iterator
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from assets.report.look_at import Finding, Gravity
 from assets.report.preopen import PreopenMaterial
 from assets.report.sections import TRUST_WORDS
-from engine.ladder import LADDER, PASSED, Reason
+from engine.ladder import LADDER, PASSED
 from engine.learning.calibration_table import with_odds
 from engine.learning.learning_state import reliabilities, standings
 from engine.learning.reliability import standing
@@ -57,9 +58,16 @@ def _opening(of: PreopenMaterial) -> Iterator[Finding]:
     if of.lock is not None:
         yield Finding(
             Gravity.STOP,
-            f"It enters nothing: {PHRASES[Reason(of.lock)]} since an earlier session. See credence "
-            "status; when the cause is settled: credence resume --reason TEXT.",
+            f"It enters nothing: {PHRASES[of.lock]}{_since(of)}. See credence status; when the "
+            "cause is settled: credence resume --reason TEXT.",
         )
+
+
+def _since(of: PreopenMaterial) -> str:
+    """When the switch was moved, and why; a file KILL has no instant."""
+    since, zone = of.kill.since, ZoneInfo(of.rules.session.timezone)
+    at = "" if since is None else f" since {since.astimezone(zone):%Y-%m-%d %H:%M} ET"
+    return f"{at} ({of.kill.text or of.kill.cause or 'no reason given'})"
 
 
 def _limits(of: PreopenMaterial) -> Iterator[Finding]:

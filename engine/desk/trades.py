@@ -29,6 +29,9 @@ _MONTH_FIRST: Final = (
     (KillCause.DAILY_LOSS, "net_usd_today", "loss_usd_per_day_max"),
 )
 
+LIMITS: Final = frozenset(cause for cause, _, _ in _MONTH_FIRST)
+"""Causes of a halt that ends with the period of its limit."""
+
 
 def follow(turn: Turn) -> None:
     """Bring the trade to where its orders and fills are."""
@@ -225,8 +228,7 @@ def halt_at_limit(turn: Turn) -> None:
 def lift_limit(turn: Turn) -> None:
     """At the open: a halt by a limit ends when the period it was about is over."""
     kill = turn.state.kill
-    limits = {cause for cause, _, _ in _MONTH_FIRST}
-    if kill.state is not KillState.HALTED or kill.cause not in limits:
+    if kill.state is not KillState.HALTED or kill.cause not in LIMITS:
         return
     still = reached_limit(turn.state.risk, turn.rules.constitution)
     if still is None:

@@ -84,7 +84,9 @@ def _preopen(wiring: Wiring, session_date: date) -> Told:
     from assets.report.today import today, wrong
 
     session = session_on(session_date, wiring.rules.session)
-    material = preopen_material(wiring.market, wiring.warehouse, session, wiring.rules)
+    material = preopen_material(
+        wiring.market, wiring.warehouse, session, wiring.rules, wiring.kill_switch()
+    )
     if material is None:
         raise InputRefused(
             f"report: expected a session stored before {session_date} to review, found none; "

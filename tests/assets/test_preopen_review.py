@@ -177,6 +177,7 @@ def test_the_desk_does_not_open_on_the_session_before_the_one_that_is_missing(
         damaged.wiring.warehouse,
         session_on(date.fromisoformat(LAST_DAY), damaged.wiring.rules.session),
         damaged.wiring.rules,
+        damaged.wiring.kill_switch(),
     )
     assert material is not None
     assert wrong(material)[0].text.startswith(

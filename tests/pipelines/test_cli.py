@@ -21,7 +21,6 @@ from pipelines.commands.exits import Exit, ending_of
 from pipelines.dagster_home import dagster_folder_of, lock_of
 from pipelines.journal_store import JournalReader, JournalWriter
 from pipelines.session.kill_switch import kill_switch_of
-from pipelines.session_outlook import desk_switch
 from pipelines.settings import Settings
 from pipelines.wiring import Wiring
 
@@ -333,7 +332,7 @@ def test_the_file_kill_kills_in_the_status_as_it_does_to_the_sensor(
     desk = credence(tmp_path, "status", "--json").json["desk"]
     shown = credence(tmp_path, "status")
 
-    switch = desk_switch(wiring)
+    switch = wiring.kill_switch()
     assert (desk["state"], desk["cause"], desk["text"]) == ("killed", "person", switch.text)
     assert desk["journal"] == (f"journals/{OWN}" if has_traded else None)
     assert switch.is_killed

@@ -15,7 +15,6 @@ from pipelines.gateway.assembly import GatewaySettings
 from pipelines.gateway.clock import Pace
 from pipelines.gateway.run import running_gateway
 from pipelines.operator_jobs import OPERATOR_JOBS
-from pipelines.session_outlook import desk_switch
 from pipelines.settings import load_settings
 from pipelines.wiring import Wiring
 
@@ -49,13 +48,13 @@ def test_a_halt_and_a_resume_need_no_session_and_no_broker(tmp_path: Path) -> No
     wiring = wired(tmp_path)
 
     halted = pull(wiring, "halt", reason="news at ten")
-    switch = desk_switch(wiring)
+    switch = wiring.kill_switch()
     resumed = pull(wiring, "resume", reason="it is over")
 
     assert halted.success
     assert (switch.state, switch.text) == (KillState.HALTED, "news at ten")
     assert resumed.success
-    assert desk_switch(wiring).state is KillState.RUNNING
+    assert wiring.kill_switch().state is KillState.RUNNING
 
 
 def test_a_resume_without_a_reason_fails_and_says_why(tmp_path: Path) -> None:
@@ -66,7 +65,7 @@ def test_a_resume_without_a_reason_fails_and_says_why(tmp_path: Path) -> None:
 
     assert not result.success
     assert "resume refused: a resume needs a reason" in error_of(result)
-    assert desk_switch(wiring).state is KillState.HALTED
+    assert wiring.kill_switch().state is KillState.HALTED
 
 
 def test_a_desk_that_runs_has_nothing_to_resume(tmp_path: Path) -> None:
@@ -86,7 +85,7 @@ def test_a_kill_sees_the_broker_flat_and_stays(tmp_path: Path) -> None:
 
         killed = pull(wiring, "kill_and_flatten", reason="enough")
 
-    switch = desk_switch(wiring)
+    switch = wiring.kill_switch()
     assert killed.success
     assert (switch.state, switch.is_flat_verified) == (KillState.KILLED, True)
 
@@ -99,7 +98,7 @@ def test_a_kill_without_a_broker_is_in_force_and_does_not_pretend_to_be_flat(
 
     result = pull(wiring, "kill_and_flatten", reason="enough", patience_seconds=3.0)
 
-    switch = desk_switch(wiring)
+    switch = wiring.kill_switch()
     assert not result.success
     assert "It stays in force; look at the account" in error_of(result)
     assert (switch.state, switch.is_flat_verified) == (KillState.KILLED, False)

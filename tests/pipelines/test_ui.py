@@ -22,7 +22,6 @@ from engine.journal import Kind
 from engine.kill import KillState
 from pipelines.dagster_home import is_up
 from pipelines.session.heartbeat import RunState
-from pipelines.session_outlook import desk_switch
 from pipelines.up import STOP_SECONDS_MAX, run_up
 
 pytestmark = pytest.mark.slow
@@ -197,7 +196,7 @@ def test_a_run_that_was_struck_down_is_followed_by_one_that_obeys_and_can_be_ter
     up.wait_for_line(following, "market data live")
     lever = {"ops": {"kill_and_flatten_lever": {"config": {"reason": "a look at the news"}}}}
     killed = launch(up.desk, "kill_and_flatten", {}, config=lever)
-    switch = desk_switch(up.wiring)
+    switch = up.wiring.kill_switch()
     asked_at = time.monotonic()
     up.terminate(following)
     ended = wait_for_end(up.desk, following)
