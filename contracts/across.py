@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from math import inf, log
 from typing import Final
 
 from contracts.ceilings import TEMPLATE_EQUITY_USD_MIN
@@ -30,6 +31,7 @@ def check_across(rules: Rules, signals: Collection[str]) -> None:
     _check_names("execution", "eqs_losses", rules.execution.eqs_losses, EXECUTION_TROUBLES)
     _check_vetoes(rules.strategies, rules.beliefs)
     _check_pairs(rules.strategies, rules.beliefs)
+    _check_evidence_counts(rules.strategies, rules.beliefs)
     _check_template_tiers(rules)
     _check_signals(rules, signals)
     _check_settings(rules)
@@ -77,6 +79,36 @@ def _check_pairs(strategies: StrategyRules, beliefs: BeliefRules) -> None:
                 f"templates[{item.template}].constraint",
                 f"{item.id}, the constraint of beliefs.yaml whose template is {item.template}",
             )
+
+
+def _check_evidence_counts(strategies: StrategyRules, beliefs: BeliefRules) -> None:
+    """No belief lets an entry through without evidence, and the strongest can shut the noise veto.
+
+    Evidence is a mean of signals, weighed to 1 at most in all.
+    """
+    least = {block.constraint: block.belief_min for block in strategies.templates}
+    least[strategies.tradability_constraint] = strategies.tradability_belief_min
+    for item in beliefs.constraints:
+        key = f"constraints[{item.id}]"
+        if item.id in least and item.intercept >= _log_odds(least[item.id]):
+            raise contradiction(
+                "beliefs",
+                f"{key}.intercept",
+                f"less than {_log_odds(least[item.id]):.4f}, the log-odds of {least[item.id]:g} "
+                f"from which it lets an entry through, got {item.intercept:g}",
+            )
+        veto = _log_odds(strategies.noise_veto_belief)
+        if item.id == strategies.noise_constraint and item.slope + item.intercept < veto:
+            raise contradiction(
+                "beliefs",
+                f"{key}.slope",
+                f"at least {veto - item.intercept:.4f}, or no evidence could make noise veto at "
+                f"{strategies.noise_veto_belief:g}, got {item.slope:g}",
+            )
+
+
+def _log_odds(probability: float) -> float:
+    return log(probability / (1.0 - probability)) if probability < 1.0 else inf
 
 
 def _check_template_tiers(rules: Rules) -> None:

@@ -31,11 +31,10 @@ def _ceiling(low: str | int, high: str | int) -> Range:
 
 _SHARE: Final = _range(0, 1)
 _MINUTES: Final = _range(0, 390)
-_MULTIPLE: Final = _range(0, 20)
 _WEIGHT: Final = _range(-1, 1)
 _BARS: Final = _range(1, 390)
-_THETA: Final = _range("-0.20", "0.20")
-_LOG_ODDS: Final = _range(-20, 20)
+_DEARER: Final = _ceiling(0, "0.20")
+_CHEAPER: Final = _ceiling("-0.10", "0.20")
 
 INSTRUMENT: Final = {
     "instrument.tick_size": _range("0.0001", 100),
@@ -44,8 +43,8 @@ INSTRUMENT: Final = {
     "instrument.round_number_points": _range("0.01", 10_000),
     "instrument.roll_days_before_expiry": _ceiling(1, 30),
     "instrument.fees.commission_usd": _range(0, 10),
-    "instrument.fees.exchange_usd": _range(0, 10),
-    "instrument.fees.regulatory_usd": _range(0, 10),
+    "instrument.fees.exchange_usd": _ceiling("0.05", 10),
+    "instrument.fees.regulatory_usd": _ceiling("0.01", 10),
 }
 
 CALENDAR: Final = {
@@ -74,13 +73,13 @@ DATA: Final = {
     "data.missing_gap_seconds": _ceiling(60, 120),
     "data.stuck_feed_bars": _ceiling(2, 5),
     "data.outlier_atr_multiple": _ceiling(2, 10),
-    "data.outlier_volume_z": _range(0, 3),
+    "data.outlier_volume_z": _ceiling(1, 3),
     "data.late_bar_seconds": _ceiling("0.5", 10),
     "data.spread_anomaly_ticks": _ceiling(2, 20),
     "data.shock_atr_multiple": _ceiling(2, 6),
     "data.shock_volume_z": _range(0, 3),
-    "data.shock_body_deviations": _range(0, 10),
-    "data.shock_deviation_bars": _BARS,
+    "data.shock_body_deviations": _ceiling(0, 5),
+    "data.shock_deviation_bars": _ceiling(10, 390),
 }
 
 BELIEFS: Final = {
@@ -115,6 +114,12 @@ STRATEGIES: Final = {
     "strategies.templates[].target_r": _ceiling(1, 5),
     "strategies.templates[].time_stop_minutes": _ceiling(1, 60),
     "strategies.templates[].settings.*": _range(0, 100),
+    "strategies.templates[].settings.setup_bars": _ceiling(1, 10),
+    "strategies.templates[].settings.vwap_z_min": _ceiling(1, 10),
+    "strategies.templates[].settings.breakout_min": _ceiling("0.1", 10),
+    "strategies.templates[].settings.stop_atr": _range("0.25", 5),
+    "strategies.templates[].settings.stop_beyond_ticks": _range(1, 12),
+    "strategies.templates[].settings.target_ticks_max": _range(6, 100),
 }
 
 CONSTITUTION: Final = {
@@ -146,17 +151,17 @@ DECISION: Final = {
     "decision.theta_max": _ceiling("0.60", 1),
     "decision.theta_windows[].from_minute": _MINUTES,
     "decision.theta_windows[].until_minute": _MINUTES,
-    "decision.theta_windows[].theta": _THETA,
-    "decision.theta_last_minutes": _range(0, 120),
-    "decision.theta_last": _THETA,
-    "decision.theta_monday": _THETA,
-    "decision.theta_friday_afternoon": _THETA,
-    "decision.friday_afternoon_from_minute": _MINUTES,
-    "decision.theta_volatile": _THETA,
-    "decision.theta_quiet": _THETA,
-    "decision.theta_compression": _THETA,
+    "decision.theta_windows[].theta": _CHEAPER,
+    "decision.theta_last_minutes": _ceiling(5, 120),
+    "decision.theta_last": _DEARER,
+    "decision.theta_monday": _DEARER,
+    "decision.theta_friday_afternoon": _DEARER,
+    "decision.friday_afternoon_from_minute": _ceiling(0, 330),
+    "decision.theta_volatile": _DEARER,
+    "decision.theta_quiet": _CHEAPER,
+    "decision.theta_compression": _CHEAPER,
     "decision.compression_below": _range(0, 2),
-    "decision.theta_conflict": _THETA,
+    "decision.theta_conflict": _DEARER,
     "decision.weight_dvs": _ceiling("0.10", 1),
     "decision.weight_eqs": _ceiling("0.10", 1),
     "decision.weight_instability": _ceiling("0.10", 1),
@@ -189,8 +194,8 @@ EXECUTION: Final = {
     "execution.entry_life_seconds": _ceiling(1, 90),
     "execution.slow_fill_seconds": _ceiling(1, 90),
     "execution.slippage_surprise_multiple": _ceiling(1, 3),
-    "execution.eqs_losses.*.amount": _ceiling("0.01", 1),
-    "execution.eqs_losses.*.half_life_bars": _ceiling(1, 390),
+    "execution.eqs_losses.*.amount": _ceiling("0.05", 1),
+    "execution.eqs_losses.*.half_life_bars": _ceiling(10, 390),
     "execution.reconcile_seconds": _ceiling(1, 30),
     "execution.reconcile_flat_seconds": _ceiling(1, 300),
     "execution.protect_within_seconds": _ceiling(1, 5),
@@ -229,15 +234,15 @@ LEARNING: Final = {
     "learning.scores.unprotected_free_seconds": _range(0, 5),
     "learning.scores.unprotected_loss_per_second": _SHARE,
     "learning.reliability.window": _range(10, 200),
-    "learning.reliability.throttle_from": _range(2, 200),
-    "learning.reliability.throttle_win_rate": _SHARE,
-    "learning.reliability.throttle_hard_win_rate": _SHARE,
+    "learning.reliability.throttle_from": _ceiling(2, 50),
+    "learning.reliability.throttle_win_rate": _ceiling("0.20", 1),
+    "learning.reliability.throttle_hard_win_rate": _ceiling("0.10", 1),
     "learning.reliability.modifier_throttled": _range(1, 10),
     "learning.reliability.modifier_throttled_hard": _range(1, 10),
     "learning.reliability.losses_in_a_row": _ceiling(2, 5),
     "learning.reliability.expectancy_from": _ceiling(2, 50),
     "learning.reliability.win_rate_from": _ceiling(2, 50),
-    "learning.reliability.win_rate_min": _SHARE,
+    "learning.reliability.win_rate_min": _ceiling("0.20", 1),
     "learning.reliability.shadow_wins_in_a_row": _ceiling(1, 10),
     "learning.reliability.wins_to_active": _range(1, 10),
     "learning.calibration.bins": _range(5, 50),
@@ -274,6 +279,21 @@ RANGES: Final = (
 that has no row of its own.
 """
 
+PRODUCTS: Final = {
+    "MES": (Decimal("0.25"), Decimal(5)),
+    "MNQ": (Decimal("0.25"), Decimal(2)),
+    "M2K": (Decimal("0.10"), Decimal(5)),
+    "MYM": (Decimal(1), Decimal("0.5")),
+    "ES": (Decimal("0.25"), Decimal(50)),
+    "NQ": (Decimal("0.25"), Decimal(20)),
+    "RTY": (Decimal("0.10"), Decimal(50)),
+    "YM": (Decimal(1), Decimal(5)),
+}
+"""By symbol: tick size in index points and USD a point, as the CME defines the product."""
+
+FEES_USD_PER_SIDE_MIN: Final = Decimal("0.25")
+"""Commission, exchange and regulator together: nobody carries a lot for less."""
+
 CALENDAR_NAMES: Final = {
     "rth_calendar": "XNYS",
     "globex_calendar": "CMES",
@@ -300,7 +320,7 @@ TEMPLATE_EQUITY_USD_MIN: Final = {"K1": 0, "K2": 0, "K3": 2500, "K4": 7500}
 def check_ranges(file: str, block: object) -> None:
     """Raise `ContractError` at the first number of `block` outside its range, or without one."""
     for pattern, key, number in numbers(block, file, ""):
-        bounds = RANGES.get(f"{file}.{key}") or RANGES.get(pattern)
+        bounds = RANGES.get(f"{file}.{key}") or _named(pattern, key) or RANGES.get(pattern)
         if bounds is None:
             raise ContractError(
                 f"{file}.yaml: '{key}' has no range in contracts/ceilings.py; add '{pattern}' there"
@@ -315,3 +335,9 @@ def check_ranges(file: str, block: object) -> None:
                 f"{file}.yaml: '{key}': expected {bounds.low} to {bounds.high} ({what}), "
                 f"got {number}; bring it inside"
             )
+
+
+def _named(pattern: str, key: str) -> Range | None:
+    """The row of a mapping's key by its name, wherever the mapping stands."""
+    is_of_mapping = pattern.endswith(".*")
+    return RANGES.get(f"{pattern[:-1]}{key.rpartition('.')[2]}") if is_of_mapping else None

@@ -8,7 +8,7 @@ from typing import TypeVar
 from contracts.ceilings import check_ranges
 from contracts.reading import FOLDER, Plain, content_hash, contract_texts, parse_contract
 from contracts.typed import build
-from contracts.within import check_within
+from contracts.within import check_instrument, check_within
 from engine.biases import BiasRules
 from engine.calendar import Phase, SessionRules
 from engine.errors import ContractError
@@ -101,6 +101,7 @@ def _instrument(content: dict[str, Plain], symbol: str) -> Instrument:
             raise ContractError(f"instrument.yaml: '{name}': expected a mapping without 'symbol'")
         instruments[name] = build(Instrument, {"symbol": name, **block}, "instrument", name)
         check_ranges("instrument", instruments[name])
+        check_instrument(instruments[name])
     return instruments[symbol]
 
 

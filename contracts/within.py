@@ -7,13 +7,16 @@ from itertools import pairwise
 
 from contracts.ceilings import (
     CALENDAR_NAMES,
+    FEES_USD_PER_SIDE_MIN,
     NO_TRADE_MINUTES,
+    PRODUCTS,
     SLIPPAGE_MULTIPLIERS_MIN,
     TIER_FLOORS,
 )
 from engine.biases import BIAS_FAMILIES, BIAS_SIDES, Bias, BiasModifier, BiasRules
 from engine.calendar import NoTradeWindow, SessionRules
 from engine.errors import ContractError
+from engine.instrument import Instrument
 from engine.rules import (
     BeliefFit,
     BeliefRules,
@@ -43,6 +46,37 @@ def check_within(rules: Rules) -> None:
     _check_execution(rules.execution)
     _check_biases(rules.biases)
     _check_learning(rules.learning)
+
+
+def check_instrument(instrument: Instrument) -> None:
+    """Raise `ContractError` where a product is not what its exchange says, or costs nothing."""
+    symbol, tick = instrument.symbol, instrument.tick_size
+    known = PRODUCTS.get(symbol)
+    if known is None:
+        raise contradiction(
+            "instrument", symbol, f"one of {', '.join(PRODUCTS)} (contracts/ceilings.py), got it"
+        )
+    size, usd_a_point = known
+    for key, given, expected, why in (
+        ("tick_size", tick, size, "index points, the tick of the exchange"),
+        (
+            "tick_value_usd",
+            instrument.tick_value_usd,
+            size * usd_a_point,
+            f"USD, {size} points of {usd_a_point} USD",
+        ),
+        ("currency", instrument.currency, "USD", "the currency of every amount of the contracts"),
+    ):
+        if given != expected:
+            raise contradiction("instrument", f"{symbol}.{key}", f"{expected} ({why}), got {given}")
+    if instrument.round_number_points % tick:
+        given = instrument.round_number_points
+        expected = f"a multiple of the tick {tick}, got {given}"
+        raise contradiction("instrument", f"{symbol}.round_number_points", expected)
+    paid = instrument.fees.per_side_usd
+    if paid < FEES_USD_PER_SIDE_MIN:
+        least = f"at least {FEES_USD_PER_SIDE_MIN} USD a side together (the hard ceiling in code)"
+        raise contradiction("instrument", f"{symbol}.fees", f"{least}, got {paid}")
 
 
 def _check_calendar(session: SessionRules) -> None:
@@ -94,6 +128,13 @@ def _check_beliefs(beliefs: BeliefRules) -> None:
     check_unique("beliefs", "constraints", (constraint.id for constraint in beliefs.constraints))
     _check_rising("beliefs", ("p_win_min", beliefs.p_win_min), ("p_win_max", beliefs.p_win_max))
     _check_fit(beliefs.fit)
+    if beliefs.prior_median < beliefs.fit.median_likelihood:
+        raise contradiction(
+            "beliefs",
+            "prior_median",
+            f"at least fit.median_likelihood ({beliefs.fit.median_likelihood}), or the median bar "
+            f"had an edge, got {beliefs.prior_median}",
+        )
     for constraint in beliefs.constraints:
         _check_constraint(constraint)
 

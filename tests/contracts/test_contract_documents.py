@@ -81,7 +81,7 @@ def test_the_comment_of_a_key_is_the_one_behind_it_or_the_lines_above_it() -> No
 def test_a_ceiling_is_shown_with_its_bounds() -> None:
     assert bounds_text("constitution", "trades_per_day_max") == "0 to 2, *ceiling*"
     assert bounds_text("constitution", "tiers[].stop_ticks_max") == "1 to 12, *ceiling*"
-    assert bounds_text("strategies", "templates[].settings.stop_atr") == "0 to 100"
+    assert bounds_text("strategies", "templates[].settings.stop_atr") == "0.25 to 5"
     assert bounds_text("instrument", "MES.price_band_share") == "0.01 to 0.20"
     assert bounds_text("constitution", "version") == ""
 

@@ -42,7 +42,7 @@ def pattern_of(path: Steps) -> str:
     text = str(steps[0])
     for step in steps[1:]:
         text += "[]" if isinstance(step, int) else f".{step}"
-    if text.startswith("strategies.templates[].settings."):
+    if text.startswith("strategies.templates[].settings.") and text not in RANGES:
         return "strategies.templates[].settings.*"
     if text.startswith("execution.eqs_losses."):
         return f"execution.eqs_losses.*.{steps[-1]}"
@@ -137,6 +137,7 @@ def test_a_number_without_a_range_is_refused() -> None:
 def test_every_range_belongs_to_a_number_of_the_files() -> None:
     assert {pattern_of(path) for path in NUMBERS} == set(RANGES) - {
         "beliefs.constraints[].phases[]",  # Written by name in the file.
+        "strategies.templates[].settings.*",  # Of a template that is added.
     }
 
 
@@ -408,6 +409,80 @@ LOOSER: dict[str, tuple[Steps, Plain, str]] = {
         "Mars/Phobos",
         "calendar.yaml: 'timezone': expected America/New_York (fixed in code), got Mars/Phobos",
     ),
+    "a tick worth a tenth": (
+        ("instrument", "MES", "tick_value_usd"),
+        Decimal("0.125"),
+        (
+            "instrument.yaml: 'MES.tick_value_usd': expected 1.25 (USD, 0.25 points of 5 USD), got "
+            "0.125"
+        ),
+    ),
+    "a finer grid": (
+        ("instrument", "MES", "tick_size"),
+        Decimal("0.05"),
+        "instrument.yaml: 'MES.tick_size': expected 0.25 (index points, the tick of the exchange)",
+    ),
+    "another money": (
+        ("instrument", "MNQ", "currency"),
+        "JPY",
+        "instrument.yaml: 'MNQ.currency': expected USD (the currency of every amount",
+    ),
+    "a round number between ticks": (
+        ("instrument", "MES", "round_number_points"),
+        Decimal("0.3"),
+        "instrument.yaml: 'MES.round_number_points': expected a multiple of the tick 0.25, got 0.3",
+    ),
+    "no exchange fee": (
+        ("instrument", "MES", "fees", "exchange_usd"),
+        Decimal(0),
+        "instrument.yaml: 'fees.exchange_usd': expected 0.05 to 10 (the hard ceiling in code)",
+    ),
+    "a setup of no bars": (
+        ("strategies", "templates", 1, "settings", "setup_bars"),
+        0,
+        (
+            "strategies.yaml: 'templates[K2].settings.setup_bars': expected 1 to 10 (the hard "
+            "ceiling in code), got 0"
+        ),
+    ),
+    "a setup that lasts all day": (
+        ("strategies", "templates", 3, "settings", "setup_bars"),
+        100,
+        "strategies.yaml: 'templates[K4].settings.setup_bars': expected 1 to 10",
+    ),
+    "any distance is a stretch": (
+        ("strategies", "templates", 0, "settings", "vwap_z_min"),
+        0,
+        "strategies.yaml: 'templates[K1].settings.vwap_z_min': expected 1 to 10",
+    ),
+    "a last quarter of an hour that is cheaper": (
+        ("decision", "theta_last"),
+        Decimal("-0.15"),
+        "decision.yaml: 'theta_last': expected 0 to 0.20 (the hard ceiling in code), got -0.15",
+    ),
+    "a belief that needs no evidence": (
+        ("beliefs", "constraints", 0, "intercept"),
+        Decimal(20),
+        (
+            "beliefs.yaml: 'constraints[F1].intercept': expected less than 0.6190, the log-odds of "
+            "0.65 from which it lets an entry through, got 20"
+        ),
+    ),
+    "a day that is always tradable": (
+        ("beliefs", "constraints", 5, "intercept"),
+        Decimal(20),
+        "beliefs.yaml: 'constraints[F6].intercept': expected less than -1.3863",
+    ),
+    "noise that is never heard": (
+        ("beliefs", "constraints", 4, "slope"),
+        Decimal(0),
+        "beliefs.yaml: 'constraints[F5].slope': expected at least 1.4558, or no evidence could",
+    ),
+    "an edge of the median bar": (
+        ("beliefs", "prior_median"),
+        Decimal("0.05"),
+        "beliefs.yaml: 'prior_median': expected at least fit.median_likelihood (0.35)",
+    ),
     "most of three bars": (
         ("strategies", "templates", 1, "settings", "setup_bars"),
         Decimal("2.9"),
@@ -427,6 +502,27 @@ def test_a_looser_law_names_file_key_bound_and_value(name: str) -> None:
         rules_of(with_value(path, value), "MES")
 
     assert str(caught.value).startswith(message)
+
+
+def test_fees_that_no_broker_asks_are_refused_whichever_of_them_is_missing() -> None:
+    fees = value_at(("instrument", "MES", "fees"))
+    assert isinstance(fees, dict)
+    cheap = {"commission_usd": 0, "exchange_usd": Decimal("0.1"), "regulatory_usd": Decimal("0.02")}
+
+    with pytest.raises(ContractError) as caught:
+        rules_of(with_value(("instrument", "MES", "fees"), {**fees, **cheap}), "MES")
+
+    assert str(caught.value) == (
+        "instrument.yaml: 'MES.fees': expected at least 0.25 USD a side together (the hard ceiling "
+        "in code), got 0.12; correct the file"
+    )
+
+
+def test_a_product_that_the_code_does_not_know_is_refused() -> None:
+    block = value_at(("instrument", "MES"))
+
+    with pytest.raises(ContractError, match=r"'XYZ': expected one of MES, MNQ"):
+        rules_of(with_value(("instrument", "XYZ"), block), "MES")
 
 
 def test_stricter_windows_under_other_names_are_the_files_own_affair() -> None:
