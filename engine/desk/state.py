@@ -71,6 +71,15 @@ class DeskState(NamedTuple):
         """Whether something is held, or may come to be held by an order that is alive."""
         return self.position != 0 or bool(self.orders.live)
 
+    @property
+    def unsettled_since(self) -> datetime | None:
+        """Since when something of the books is open: the first execution or live order in them.
+
+        Before the session that opened where a position was carried into it; null with none.
+        """
+        fills = (fill.at for fill in self.ledger.executions)
+        return min((*fills, *(order.sent_at for order in self.orders.live)), default=None)
+
     def fills_of_trade(self, decision_id: DecisionId) -> tuple[ExecutionReported, ...]:
         """Executions that make a trade's result.
 

@@ -18,9 +18,12 @@ from engine.broker import (
 )
 
 
-def carry_out(broker: Broker, command: Command, at: datetime) -> tuple[BrokerReport, ...]:
+def carry_out(
+    broker: Broker, command: Command, at: datetime, unsettled_since: datetime | None = None
+) -> tuple[BrokerReport, ...]:
     """Send one command and return the reports that are its answer; only a query has any.
 
+    `unsettled_since` is that of `take_stock`.
     Errors of the broker pass through: `BrokerUnreachable`, `BrokerTimeout`, `DuplicateOrderRef`.
     """
     match command:
@@ -35,15 +38,19 @@ def carry_out(broker: Broker, command: Command, at: datetime) -> tuple[BrokerRep
         case FlattenPosition():
             broker.flatten(command)
         case QueryBroker():
-            return take_stock(broker, at)
+            return take_stock(broker, at, unsettled_since)
         case _:
             assert_never(command)
     return ()
 
 
-def take_stock(broker: Broker, at: datetime) -> tuple[AccountReported, BrokerSnapshot]:
+def take_stock(
+    broker: Broker, at: datetime, unsettled_since: datetime | None = None
+) -> tuple[AccountReported, BrokerSnapshot]:
     """Money and the whole truth at the broker, or an error: a part is never passed off as all.
 
+    Executions are asked for since midnight, or since what is still open in our books: a position
+    that was left may have been closed on a day before, and some brokers tell of that.
     The answers come one after the other, positions last: a fill in between is in the executions and
     the position, and missing from the orders.
     """
@@ -52,7 +59,7 @@ def take_stock(broker: Broker, at: datetime) -> tuple[AccountReported, BrokerSna
         at=at,
         working=tuple(broker.open_orders()),
         completed=tuple(broker.completed_orders()),
-        executions=tuple(broker.executions(_midnight(at))),
+        executions=tuple(broker.executions(min(_midnight(at), unsettled_since or at))),
         positions=tuple(broker.positions()),
     )
     return account, snapshot

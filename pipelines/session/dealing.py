@@ -65,7 +65,8 @@ class Dealing:
 
     def take_stock(self) -> None:
         """Compare our picture with the broker's; errors of the broker are raised, not booked."""
-        for answer in take_stock(self.broker, self.broker.now()):
+        since = self.state.unsettled_since
+        for answer in take_stock(self.broker, self.broker.now(), since):
             self.tell(answer)
 
     def tick(self) -> None:
@@ -99,7 +100,7 @@ class Dealing:
         """
         at, refs = self.broker.now(), refs_of(command)
         try:
-            return carry_out(self.broker, command, at)
+            return carry_out(self.broker, command, at, self.state.unsettled_since)
         except BrokerUnreachable as error:
             return (CommandFailed(at=at, refs=refs, text=str(error)),)
         except (BrokerTimeout, DuplicateOrderRef) as error:

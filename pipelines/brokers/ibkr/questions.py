@@ -141,7 +141,11 @@ class Questions:
         ]
 
     async def executions(self, since: datetime) -> Sequence[ExecutionReported]:
-        """Executions of the symbol from an instant on; IB keeps them since midnight only."""
+        """Executions of the symbol from an instant on, as far back as IB tells them.
+
+        IB Gateway tells of its current day alone, TWS of as many as its Trade Log shows. All are
+        asked for, without a time of ours, whose zone IB reads by its own settings.
+        """
         async with self._turn:
             self._heard.clear()
             wanted = execution_filter(self._link.settings.library, self._link.account)
