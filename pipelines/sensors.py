@@ -8,6 +8,7 @@ import dagster as dg
 
 from pipelines.alerts import raise_and_tell
 from pipelines.jobs import TRADED, trading_session_job
+from pipelines.session.heartbeat import unread
 from pipelines.session_outlook import Outlook, session_outlook
 from pipelines.session_request import Closed, Request
 from pipelines.watchdog import Trouble, due, troubles
@@ -80,7 +81,7 @@ def _troubles(instance: dg.DagsterInstance, wiring: Wiring) -> dict[Trouble, str
     """What a person must be told now; that it cannot be seen is such a thing itself."""
     try:
         outlook = session_outlook(instance, wiring)
-        return troubles(
+        found = troubles(
             outlook.now,
             outlook.session,
             outlook.verdict,
@@ -88,9 +89,11 @@ def _troubles(instance: dg.DagsterInstance, wiring: Wiring) -> dict[Trouble, str
             outlook.kill,
             is_expected=_is_on(instance, session_sensor.name),
         )
+        strange = unread(wiring.session_files.heartbeat)
     except Exception as error:  # noqa: BLE001 - A watchdog that dies of a fault tells nobody of it.
         kind = type(error).__name__
         return {Trouble.UNSEEN: f"nobody can see how the session stands ({kind}): {error}"}
+    return found if strange is None else {**found, Trouble.UNREAD: strange}
 
 
 def _is_on(instance: dg.DagsterInstance, sensor: str) -> bool:

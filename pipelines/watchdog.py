@@ -27,6 +27,7 @@ class Trouble(StrEnum):
     LATE = "late"
     NOT_FLAT = "not flat"
     UNSEEN = "unseen"
+    UNREAD = "unread"
 
 
 def troubles(

@@ -26,7 +26,7 @@ from pipelines.commands.screen import Screen
 from pipelines.dagster_home import dagster_folder_of, has_instance, is_up
 from pipelines.journal_store import JournalReader, journal_paths
 from pipelines.session.files import SessionFiles
-from pipelines.session.heartbeat import PLACE, UNDER_WAY, Heartbeat
+from pipelines.session.heartbeat import PLACE, UNDER_WAY, Heartbeat, unread
 from pipelines.session.kill_switch import kill_switch_of, or_killed_by
 from pipelines.session.last_desk import modes_by_last_act
 from pipelines.settings import Settings, settings_lines
@@ -67,6 +67,7 @@ def run_status(settings: Settings, *, lists_settings: bool, as_json: bool) -> in
         "dagster": _dagster(home),
         "desk": _desk(home, settings.symbol),
         "session": _session(home),
+        "session_problem": unread(home.root / PLACE),
         "tables": _tables(home, settings.symbol),
         "warehouse_bytes": home.warehouse.stat().st_size if home.warehouse.exists() else None,
         "journals": [_journal_answer(each) for each in _journals(home, paths)],
@@ -167,7 +168,9 @@ def _session(home: Home) -> Mapping[str, Any] | None:
     return None if beat is None else {**asdict(beat), "is_alive": beat.is_alive}
 
 
-def _session_text(session: Mapping[str, Any] | None) -> str:
+def _session_text(session: Mapping[str, Any] | None, problem: str | None) -> str:
+    if problem is not None:
+        return f"[bold red]{escape(problem)}[/]"
     if session is None:
         return "none ran yet; start one with: credence session"
     is_under_way = session["run"] in UNDER_WAY
@@ -211,7 +214,7 @@ def _show(screen: Screen, answer: Mapping[str, Any]) -> None:
         "contracts": _contracts_text(answer),
         "ui": _ui_text(dagster),
         "desk": _desk_text(desk),
-        "session": _session_text(answer["session"]),
+        "session": _session_text(answer["session"], answer["session_problem"]),
     }
     for name, text in lines.items():
         screen.say(f"  {name:<10} {text}")

@@ -89,6 +89,16 @@ class Heartbeat:
             return None
 
 
+def unread(path: Path) -> str | None:
+    """Why nobody can tell what a run said last; null where it can be read, or none ever ran."""
+    if not path.is_file() or Heartbeat.read(path) is not None:
+        return None
+    return (
+        f"{path}: expected a heartbeat of this version, got another: nobody sees whether its "
+        "session run lives; look at the account, and end that run before one of this version"
+    )
+
+
 def signature() -> dict[str, object]:
     """Who writes, and when."""
     return {"at": datetime.now(UTC).isoformat(), "pid": os.getpid(), "life": life_of(os.getpid())}

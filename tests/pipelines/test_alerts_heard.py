@@ -151,7 +151,7 @@ def test_a_journal_of_the_desk_that_cannot_be_read_is_told_with_its_name(
         morning.launch()
 
 
-def test_a_heartbeat_of_another_version_counts_as_none_and_is_named(
+def test_a_heartbeat_of_another_version_counts_as_none_and_a_person_is_told(
     morning: Morning, caplog: pytest.LogCaptureFixture
 ) -> None:
     morning.preopen()
@@ -161,7 +161,7 @@ def test_a_heartbeat_of_another_version_counts_as_none_and_is_named(
 
     said, launched = morning.watch(), morning.launch()
 
-    assert said == "nothing is wrong"
+    assert said.startswith(f"{path}: expected a heartbeat of this version, got another")
     assert isinstance(launched, dg.RunRequest)
     assert Heartbeat.read(path) is None
     assert f"{path}: expected a heartbeat of this version, taken as none" in caplog.text

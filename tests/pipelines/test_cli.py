@@ -246,6 +246,20 @@ def test_a_session_whose_process_is_gone_is_said_to_be_gone(tmp_path: Path, run:
     assert "2025-01-02 paper: its process is gone, position 1" in ended.out
 
 
+def test_the_status_names_a_heartbeat_of_another_version(tmp_path: Path) -> None:
+    path = tmp_path / "session" / "heartbeat.json"
+    path.parent.mkdir()
+    path.write_text('{"mood": "calm"}')
+
+    shown = credence(tmp_path, "status")
+    answer = credence(tmp_path, "status", "--json").json
+
+    assert answer["session"] is None
+    assert answer["session_problem"].startswith(f"{path}: expected a heartbeat of this version")
+    assert "nobody sees whether its session run lives" in " ".join(shown.out.split())
+    assert "none ran yet" not in shown.out
+
+
 def test_the_status_shows_the_same_to_a_person(replayed_home: Path) -> None:
     ended = credence(replayed_home, "status")
 
