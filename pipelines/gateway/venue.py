@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from math import ceil
 from typing import Final
 
 from engine.broker import CancelOrder
@@ -49,6 +50,7 @@ class Venue:
         self.margin_usd = settings.margin_usd_per_contract
         self.quote: Quote | None = None
         self.mark_ticks: int | None = None
+        self._unquoted_ticks = ceil(min(settings.slippage_ticks, settings.slippage_ticks_max))
         self._account_told_at: datetime | None = None
 
     # ── The market, told by the player ──────────────────────────────────────────────────────────
@@ -137,10 +139,17 @@ class Venue:
     # ── Inside ──────────────────────────────────────────────────────────────────────────────────
 
     def _meet_quote(self, now: datetime) -> None:
-        """Let what has just arrived trade at the standing quote, or at the last price without."""
-        quote = self.quote
-        bid = self.mark_ticks if quote is None or quote.bid_ticks is None else quote.bid_ticks
-        ask = self.mark_ticks if quote is None or quote.ask_ticks is None else quote.ask_ticks
+        """Let what has just arrived trade at the standing quote.
+
+        A side that nobody quotes is as far from the last price as a market order is expected to
+        slip, so that no source's silence about its quotes makes trading free.
+        """
+        quote, mark = self.quote, self.mark_ticks
+        bid = None if quote is None else quote.bid_ticks
+        ask = None if quote is None else quote.ask_ticks
+        if mark is not None:
+            bid = mark - self._unquoted_ticks if bid is None else bid
+            ask = mark + self._unquoted_ticks if ask is None else ask
         if bid is not None and ask is not None:
             self.books.take(self.exchange.on_arrivals(now, bid, ask))
 
