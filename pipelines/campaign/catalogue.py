@@ -446,4 +446,36 @@ MUTATIONS: Final = (
         "(_S.FILLED, _E.CANCELLED): _S.CANCELLED,",
         "tests/engine/test_orders.py",
     ),
+    _bug(
+        "enter on an execution that is too bad",
+        "engine/own_view.py",
+        "if facts.eqs < law.eqs_entry_min:",
+        "if facts.eqs < law.eqs_kill_below:",
+    ),
+    _bug(
+        "ignore a person's kill",
+        "engine/desk/desk.py",
+        "turn.kill(KillCause.PERSON, text, by=command.by)",
+        "pass",
+    ),
+    _bug(
+        "end the entries of a halt and go on",
+        "engine/desk/desk.py",
+        "            turn.note(change(kill, event, at=at, cause=cause, text=text, by=command.by))\n"
+        "            cancel_entries(turn)",
+        "            cancel_entries(turn)",
+    ),
+    _bug(
+        "ignore a person's flattening",
+        "engine/desk/desk.py",
+        "close_trade(turn, ExitKind.PERSON)",
+        "pass",
+        "tests/engine/test_desk_clock.py",
+    ),
+    _bug(
+        "forget the windows without entries",
+        "engine/gates.py",
+        "(Reason.SESSION_WINDOW_BLOCK, _is_outside_windows(rules)),",
+        "(Reason.SESSION_WINDOW_BLOCK, pl.lit(True)),",
+    ),
 )

@@ -162,21 +162,35 @@ def entry_needs_quality(asked: EntryAsked) -> str | None:
         return None
     if row.dvs < law.dvs_entry_min:
         return f"DVS {row.dvs}"
-    score = eqs_of(state.quality, state.bars_before + row.minute + 1, asked.rules)
-    # What has happened since the decision may have taken more; it cannot have given any back.
-    if score < law.eqs_kill_below:
-        return f"EQS {score:.4f}"
+    decided_bar = state.bars_before + row.minute + 1
+    score = eqs_of(_before_bar(state.quality, decided_bar), decided_bar, asked.rules)
+    if score < law.eqs_entry_min:
+        return f"EQS {score:.4f} at the decision"
+    # What has happened since the decision may have taken more.
+    if eqs_of(state.quality, decided_bar, asked.rules) < law.eqs_kill_below:
+        return "an EQS that kills"
     return None if state.is_feed_live else "the feed is not live"
 
 
 def entry_is_in_hours(asked: EntryAsked) -> str | None:
     """On a bar on which the market's side of the ladder allows one, before the flatten time."""
-    row, before_end = asked.row, asked.rules.session.flatten_minutes_before_end
+    row, session = asked.row, asked.rules.session
+    before_end = max(session.flatten_minutes_before_end, session.no_entry_minutes_before_end)
     if row is None:
         return None
+    decided_minute = row.minute + 1
+    for window in session.no_trade_windows:
+        if window.from_minute <= decided_minute < window.until_minute:
+            return f"{decided_minute} minutes after the open, in a window without entries"
     if row.minutes_to_close <= before_end:
         return f"{row.minutes_to_close} minutes before the close"
     return None if row.may_enter else "on a bar that no template may enter on"
+
+
+def _before_bar(quality: ExecutionQuality, bar_number: int) -> ExecutionQuality:
+    """The troubles that were surely known at a bar's close."""
+    known = tuple(each for each in quality.impairments if each.bar_number < bar_number)
+    return ExecutionQuality(impairments=known)
 
 
 def eqs_of(quality: ExecutionQuality, bar_number: int, rules: Rules) -> float:

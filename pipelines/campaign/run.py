@@ -124,6 +124,7 @@ class _Run:
         self.down_until: datetime | None = None
         self.naked_since: datetime | None = None
         self.late_since: datetime | None = None
+        self.killed_since: datetime | None = None
         self.hearing_since: datetime | None = None
         self.previous = Head()
 
@@ -261,7 +262,7 @@ class _Run:
         """The exchange beside the desk, at this instant."""
         desk, now = self.desk, self.desk.now
         if self.exchange.is_empty:
-            self.naked_since = self.late_since = None
+            self.naked_since = self.late_since = self.killed_since = None
             return
         truth = self.exchange.truth(now)
         held = held_lots(truth)
@@ -278,6 +279,8 @@ class _Run:
             minutes=self.rules.session.flatten_minutes_before_end
         )
         self.late_since = (self.late_since or now) if held and now >= flatten_from else None
+        is_killed = held != 0 and desk.state.kill.is_killed and desk.state.position != 0
+        self.killed_since = (self.killed_since or now) if is_killed else None
         flattened_at = desk.flattened_at
         seen = WorldSeen(
             at=now,
@@ -287,6 +290,7 @@ class _Run:
             known_since=desk.known_since,
             hearing_since=self.hearing_since,
             late_since=self.late_since,
+            killed_since=self.killed_since,
             is_flattening=flattened_at is not None and now - flattened_at <= FLATTENING,
             foreign_lots=self.foreign_lots,
             rules=self.rules,

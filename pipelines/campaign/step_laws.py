@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from engine.broker import (
+    AccountReported,
     BrokerSnapshot,
     ConnectionReported,
     ConnectionState,
@@ -11,10 +12,10 @@ from engine.broker import (
     OrderEvent,
     OrderReported,
 )
-from engine.desk import DeskState, Input, OperatorCommanded, OperatorVerb, fact_of
+from engine.desk import BarClosed, DeskState, Input, OperatorCommanded, OperatorVerb, fact_of
 from engine.journal import Event, Kind
 from engine.rules import Rules
-from engine.trade import StopMoved
+from engine.trade import StopMoved, TradeState
 from pipelines.campaign.law import Law
 
 
@@ -123,6 +124,34 @@ def stop_moves_toward_profit(seen: StepSeen) -> str | None:
     return None
 
 
+def person_is_obeyed(seen: StepSeen) -> str | None:
+    """A person's kill kills, a halt leaves no running desk, a flattening no trade that stays."""
+    happened, after = seen.happened, seen.after
+    if not isinstance(happened, OperatorCommanded):
+        return None
+    trade = after.trade
+    is_ignored = {
+        OperatorVerb.KILL: not after.kill.is_killed,
+        OperatorVerb.HALT: after.kill.is_running,
+        OperatorVerb.FLATTEN: trade is not None and trade.state is not TradeState.CLOSING,
+    }
+    return f"told to {happened.verb}, and did not" if is_ignored.get(happened.verb) else None
+
+
+def bad_quality_kills(seen: StepSeen) -> str | None:
+    """Data too bad at a bar, and negative funds, leave a killed desk."""
+    happened, law = seen.happened, seen.rules.constitution
+    if seen.after.kill.is_killed:
+        return None
+    if isinstance(happened, BarClosed) and happened.row.dvs < law.dvs_kill_below:
+        return f"DVS {happened.row.dvs}, and not killed"
+    if isinstance(happened, AccountReported):
+        funds_usd = happened.available_funds_usd
+        if funds_usd is not None and funds_usd < 0:
+            return f"available funds of {funds_usd}, and not killed"
+    return None
+
+
 STEP_LAWS: Final[tuple[Law[StepSeen], ...]] = (
     kill_ends_by_a_person_alone,
     trouble_costs_quality,
@@ -131,4 +160,6 @@ STEP_LAWS: Final[tuple[Law[StepSeen], ...]] = (
     flat_is_the_brokers_word,
     strange_orders_kill,
     stop_moves_toward_profit,
+    person_is_obeyed,
+    bad_quality_kills,
 )

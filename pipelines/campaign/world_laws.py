@@ -18,8 +18,9 @@ class WorldSeen(NamedTuple):
     """One instant, with how long things have been as they are; null for not at all.
 
     `naked_since` a position has had no working stop of its size. `known_since` the desk knows of
-    that position. `hearing_since` the desk is up, connected, and gets its questions answered.
-    `foreign_lots` is the most that another hand ever held in this run.
+    that position. `killed_since` the desk is killed and knows that something is held.
+    `hearing_since` the desk is up, connected, and gets its questions answered. `foreign_lots` is
+    the most that another hand ever held in this run.
     """
 
     at: datetime
@@ -29,6 +30,7 @@ class WorldSeen(NamedTuple):
     known_since: datetime | None
     hearing_since: datetime | None
     late_since: datetime | None
+    killed_since: datetime | None
     is_flattening: bool
     foreign_lots: int
     rules: Rules
@@ -66,13 +68,23 @@ def _naked(seen: WorldSeen, since: datetime | None, within: timedelta, what: str
 
 def nothing_is_held_late(seen: WorldSeen) -> str | None:
     """Past the flatten time a position is closed, or being closed."""
-    if seen.late_since is None or seen.hearing_since is None or seen.is_flattening:
+    return _held_on(seen, seen.late_since, "past the flatten time")
+
+
+def a_kill_is_flattened(seen: WorldSeen) -> str | None:
+    """What is held after a kill is closed, or being closed; a stop at rest is not enough."""
+    return _held_on(seen, seen.killed_since, "by a killed desk")
+
+
+def _held_on(seen: WorldSeen, since: datetime | None, what: str) -> str | None:
+    """Whether something has been held for longer than a routine look and its answer take."""
+    if since is None or seen.hearing_since is None or seen.is_flattening:
         return None
-    since = max(seen.late_since, seen.hearing_since)
+    since = max(since, seen.hearing_since)
     law = seen.rules.execution
     within = timedelta(seconds=law.flatten_verify_seconds + law.reconcile_seconds) + 2 * _GRACE
     if seen.at - since > within:
-        return f"{held_lots(seen.truth)} held past the flatten time since {since:%H:%M:%S}"
+        return f"{held_lots(seen.truth)} held {what} since {since:%H:%M:%S}"
     return None
 
 
@@ -98,4 +110,5 @@ WORLD_LAWS: Final[tuple[Law[WorldSeen], ...]] = (
     position_is_protected,
     position_is_noticed,
     nothing_is_held_late,
+    a_kill_is_flattened,
 )
