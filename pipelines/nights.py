@@ -89,7 +89,8 @@ def _asked(
         return _asked_again(instance, wiring, attempt) or dg.SkipReason(verdict)
     day = verdict.session_date.isoformat()
     return dg.RunRequest(
-        run_key=f"{verdict.job} {day}{_of_stored(wiring, verdict)}{attempt}",
+        run_key=f"{verdict.job} {day}{_of_stored(wiring, verdict)}{_of_acts(wiring, verdict)}"
+        f"{attempt}",
         job_name=verdict.job,
         partition_key=day,
         tags={"credence/why": verdict.why},
@@ -105,6 +106,12 @@ def _of_stored(wiring: Wiring, due: Due) -> str:
     if stored.is_empty():
         return ""
     return f" {hashlib.sha256(stored.write_csv().encode()).hexdigest()[:16]}"
+
+
+def _of_acts(wiring: Wiring, due: Due) -> str:
+    """What tells a night after a person's word on its books from the one before; else empty."""
+    said = wiring.session_journals.accepted(due.session_date) if due.job == nightly.name else ()
+    return f" accepted {len(said)}" if said else ""
 
 
 def _asked_again(

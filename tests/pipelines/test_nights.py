@@ -14,6 +14,7 @@ from contracts.calendar import session_on
 from engine.desk import Mode, SessionClosed, SessionOpened
 from engine.desk.encoding import entry_of
 from engine.journal import Stamp
+from engine.learning.acceptance import DifferenceAccepted
 from pipelines.definitions import defs
 from pipelines.journal_store import JournalWriter
 from pipelines.nights import Due, due_night, nightly_schedule, nightly_sensor
@@ -189,6 +190,34 @@ def test_the_schedule_asks_again_each_day_with_a_key_of_its_own(evening: Evening
     assert isinstance(second, dg.RunRequest)
     assert first.partition_key == second.partition_key == "2024-07-08"
     assert first.run_key != second.run_key
+
+
+def test_a_night_that_failed_is_asked_for_again_once_a_person_accepted_its_books(
+    evening: Evening,
+) -> None:
+    evening.trade(MONDAY)
+    evening.made("outcomes", MONDAY)
+
+    failing, same = evening.tick(), evening.tick()
+    evening.wiring.learning_journal.accept(
+        DifferenceAccepted(
+            at=evening.now,
+            session_date=MONDAY,
+            symbol="MES",
+            mode=Mode.PAPER,
+            usd=Decimal("-500.00"),
+            lots=0,
+            by="ann",
+            why="a withdrawal",
+        )
+    )
+    again = evening.tick()
+
+    assert isinstance(failing, dg.RunRequest)
+    assert isinstance(same, dg.RunRequest)
+    assert isinstance(again, dg.RunRequest)
+    assert failing.run_key == same.run_key != again.run_key
+    assert again.partition_key == "2024-07-08"
 
 
 def test_a_night_is_done_again_each_time_the_one_before_it_was(evening: Evening) -> None:
