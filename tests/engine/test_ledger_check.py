@@ -213,4 +213,3 @@ def test_the_last_word_of_the_broker_is_in_the_window_though_the_session_was_nev
     books = Night(CALM).told(money, later).opened().ledger()
 
     assert books.broker_usd == -10
-
