@@ -63,14 +63,14 @@ class Outlook:
 
 def session_outlook(instance: dg.DagsterInstance, wiring: Wiring) -> Outlook:
     """How the session of today stands; `wiring.clock` says what day it is."""
-    now = wiring.clock()
-    session = session_of(now, wiring.rules.session)
+    now, rules = wiring.clock(), wiring.rules_now()
+    session = session_of(now, rules.session)
     records = [] if isinstance(session, Closed) else _attempts(instance, session.session_date)
     runs = [record.dagster_run for record in records]
     preopen = (
         NotGreen("no session")
         if isinstance(session, Closed)
-        else preopen_state(instance, session.session_date, wiring.rules.contracts_hash)
+        else preopen_state(instance, session.session_date, rules.contracts_hash)
     )
     files, kill = wiring.session_files, wiring.kill_switch()
     beat = Heartbeat.read(files.heartbeat)

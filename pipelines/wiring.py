@@ -58,6 +58,11 @@ class Wiring:
 
     @cached_property
     def rules(self) -> Rules:
+        """The contracts as they were when this process first asked: a run has them to its end."""
+        return self.rules_now()
+
+    def rules_now(self) -> Rules:
+        """The contracts as they are: what looks on for days sees a promotion."""
         return load_rules(self.settings.symbol, self.settings.contracts)
 
     @cached_property

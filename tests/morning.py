@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
+from contracts.reading import FOLDER
 from engine.desk.encoding import entry_of
 from engine.journal import Stamp
 from engine.kill import KillCause, KillChanged, KillEvent, KillState
@@ -31,6 +32,7 @@ class Morning:
     instance: dg.DagsterInstance
     alerts: str = ""
     mode: str = "paper"
+    contracts: Path = FOLDER
     now: datetime = field(default_factory=lambda: datetime(2024, 7, 2, 13, 20, tzinfo=UTC))
     cursor: str | None = None
 
@@ -41,6 +43,7 @@ class Morning:
                 "CREDENCE_HOME": str(self.root),
                 "CREDENCE_MODE": self.mode,
                 "CREDENCE_ALERTS": self.alerts,
+                "CREDENCE_CONTRACTS": str(self.contracts),
             }
         )
         return Wiring(settings=settings, clock=lambda: self.now)

@@ -1,6 +1,7 @@
 """What the sensors ask for and what they tell, on a real instance, through Dagster's own ticks."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,11 +11,14 @@ import pytest
 from alert_listener import Listener, listening
 from morning import DAY, Morning, hear_of_failure
 
+from contracts.reading import FOLDER
 from engine.desk import Mode
 from engine.errors import BrokerTimeout, BrokerUnreachable, ClientIdInUse, HaltDesk
 from pipelines.sensors import failed_check_alerts, session_sensor, watchdog
 from pipelines.session.heartbeat import RunState
 from pipelines.session.lock import session_lock
+from pipelines.session_outlook import session_outlook
+from pipelines.session_request import Request
 
 
 @pytest.fixture
@@ -129,6 +133,24 @@ def test_without_a_green_preopen_nothing_is_launched(morning: Morning) -> None:
     assert f"no context of {DAY} was made" in str(without)
     assert "before preopen is green: not passed: context_knows_only_the_past: told" in str(red)
     assert isinstance(green, dg.RunRequest)
+
+
+def test_a_promotion_is_seen_by_a_desk_that_is_up(morning: Morning, tmp_path: Path) -> None:
+    morning.contracts = tmp_path / "contracts"
+    shutil.copytree(FOLDER, morning.contracts, ignore=shutil.ignore_patterns("*.py", "schemas"))
+    up = morning.at("09:20").wiring
+    before = session_outlook(morning.instance, up).verdict
+
+    law = morning.contracts / "constitution.yaml"
+    told = law.read_text()
+    promoted = told.replace("minutes_between_entries_min: 30", "minutes_between_entries_min: 31")
+    law.write_text(promoted)
+    morning.preopen()
+    after = session_outlook(morning.instance, up).verdict
+
+    assert promoted != told
+    assert "no context" in str(before)
+    assert isinstance(after, Request)
 
 
 def test_a_killed_desk_is_not_launched(morning: Morning) -> None:
