@@ -6,6 +6,7 @@ import pytest
 from command_line import copied, credence
 
 DAY, NEXT = "2025-01-07", "2025-01-10"
+TRADED_DAY = "2025-01-08"
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def test_a_page_before_the_night_tells_the_trades_of_the_journal(
     assert credence(known, "learn").code == 0
     names = ("trades", "wins", "net_usd", "bars", "entries", "setups_refused", "is_ledger_equal")
 
-    before, after = (credence(each, "report", DAY, "--json").json for each in (home, known))
+    before, after = (credence(each, "report", TRADED_DAY, "--json").json for each in (home, known))
 
     assert before["trades"] > 0
     assert before["bars"] == 390
