@@ -166,6 +166,7 @@ def test_the_status_counts_what_is_stored(replayed_home: Path) -> None:
         "dagster",
         "desk",
         "session",
+        "session_problem",
         "tables",
         "warehouse_bytes",
         "journals",

@@ -13,6 +13,7 @@ import dagster as dg
 import psutil
 import pytest
 import yaml
+from desk_up import still_working
 
 from engine.errors import InstanceBusy
 from pipelines.dagster_home import INSTANCE_FILE, REPOSITORY, dagster_home_of, is_up
@@ -199,6 +200,6 @@ def test_what_is_spared_of_an_earlier_desk_goes_on(dagster_home: Path) -> None:
         ended = end_leftovers(dagster_home, spared={run.pid})
 
         assert ended == ["code-server"]
-        assert (run.is_running(), other.is_running()) == (True, False)
+        assert still_working([run, other]) == [run]
         assert not psutil.pid_exists(left.pid)
         run.kill()
