@@ -399,6 +399,26 @@ MUTATIONS: Final = (
         "tests/engine/test_desk_kills.py",
     ),
     _bug(
+        "leave a stop at work where it does not belong",
+        "engine/reconciliation.py",
+        "if ours.changed_at <= settled_before:",
+        "if ours is None:",
+    ),
+    _bug(
+        "enter on an answer that has to be looked at again",
+        "engine/desk/reports.py",
+        "if not (is_clean and is_fresh",
+        "if not (is_fresh",
+        "tests/engine/test_desk_entries.py",
+    ),
+    _bug(
+        "lift the halt of a limit at every open",
+        "engine/desk/trades.py",
+        "    if still is None:",
+        "    if still is None or turn.at:",
+        "tests/engine/test_desk_kills.py",
+    ),
+    _bug(
         "wait for a bar at the flatten time",
         "engine/desk/care.py",
         "    _give_up_waiting(turn)\n    _flatten_without_a_bar(turn)",

@@ -33,7 +33,7 @@ from pipelines.campaign.stage import Stage, sessions_of
 from pipelines.campaign.struck import Struck, StruckDesk
 from pipelines.campaign.troubles import WorldTrouble, storm_of
 from pipelines.campaign.weather import Weather, command
-from pipelines.campaign.world_laws import WORLD_LAWS, WorldSeen, is_covered
+from pipelines.campaign.world_laws import WORLD_LAWS, WorldSeen, is_covered, is_misplaced
 from pipelines.replay_sessions import PlayedSession
 
 SETTLING: Final = timedelta(minutes=5)
@@ -123,6 +123,7 @@ class _Run:
         self.session: PlayedSession = self.sessions[0]
         self.down_until: datetime | None = None
         self.naked_since: datetime | None = None
+        self.misplaced_since: datetime | None = None
         self.late_since: datetime | None = None
         self.killed_since: datetime | None = None
         self.hearing_since: datetime | None = None
@@ -262,7 +263,7 @@ class _Run:
         """The exchange beside the desk, at this instant."""
         desk, now = self.desk, self.desk.now
         if self.exchange.is_empty:
-            self.naked_since = self.late_since = self.killed_since = None
+            self.naked_since = self.misplaced_since = self.late_since = self.killed_since = None
             return
         truth = self.exchange.truth(now)
         held = held_lots(truth)
@@ -275,6 +276,8 @@ class _Run:
         )
         self.hearing_since = (self.hearing_since or now) if can_hear else None
         self.naked_since = None if is_covered(truth) else self.naked_since or now
+        is_astray = is_misplaced(truth, desk.state.trade)
+        self.misplaced_since = (self.misplaced_since or now) if is_astray else None
         flatten_from = self.session.opened.closes_at - timedelta(
             minutes=self.rules.session.flatten_minutes_before_end
         )
@@ -287,6 +290,7 @@ class _Run:
             truth=truth,
             state=desk.state,
             naked_since=self.naked_since,
+            misplaced_since=self.misplaced_since,
             known_since=desk.known_since,
             hearing_since=self.hearing_since,
             late_since=self.late_since,

@@ -6,8 +6,9 @@ from typing import Final, NamedTuple
 from engine.broker import BrokerSnapshot, OrderKind, WorkingOrder
 from engine.desk import DeskState
 from engine.rules import Rules
+from engine.trade import Trade
 from engine.units import Side
-from pipelines.campaign.audit import held_lots
+from pipelines.campaign.audit import held_lots, is_ours
 from pipelines.campaign.law import Law
 from pipelines.campaign.minute_path import PART
 
@@ -17,8 +18,9 @@ _GRACE: Final = 2 * PART
 class WorldSeen(NamedTuple):
     """One instant, with how long things have been as they are; null for not at all.
 
-    `naked_since` a position has had no working stop of its size. `known_since` the desk knows of
-    that position. `killed_since` the desk is killed and knows that something is held.
+    `naked_since` a position has had no working stop of its size. `misplaced_since` a stop of ours
+    has worked at another price than its trade's. `known_since` the desk knows of that position.
+    `killed_since` the desk is killed and knows that something is held.
     `hearing_since` the desk is up, connected, and gets its questions answered. `foreign_lots` is
     the most that another hand ever held in this run.
     """
@@ -27,6 +29,7 @@ class WorldSeen(NamedTuple):
     truth: BrokerSnapshot
     state: DeskState
     naked_since: datetime | None
+    misplaced_since: datetime | None
     known_since: datetime | None
     hearing_since: datetime | None
     late_since: datetime | None
@@ -66,6 +69,17 @@ def _naked(seen: WorldSeen, since: datetime | None, within: timedelta, what: str
     return None
 
 
+def stop_is_where_it_belongs(seen: WorldSeen) -> str | None:
+    """A stop works at the price its trade has, or the next reconciliation brings it there."""
+    if seen.misplaced_since is None or seen.hearing_since is None or seen.is_flattening:
+        return None
+    law, since = seen.rules.execution, max(seen.misplaced_since, seen.hearing_since)
+    patience = law.reconcile_seconds + law.protect_within_seconds + law.flatten_verify_seconds
+    if seen.at - since > timedelta(seconds=patience) + 2 * _GRACE:
+        return f"a stop has worked at another price than its trade's since {since:%H:%M:%S}"
+    return None
+
+
 def nothing_is_held_late(seen: WorldSeen) -> str | None:
     """Past the flatten time a position is closed, or being closed."""
     return _held_on(seen, seen.late_since, "past the flatten time")
@@ -99,6 +113,14 @@ def covering_stops(truth: BrokerSnapshot) -> list[WorkingOrder]:
     ]
 
 
+def is_misplaced(truth: BrokerSnapshot, trade: Trade | None) -> bool:
+    """Whether a stop of ours works at another price than its trade's."""
+    return trade is not None and any(
+        stop.ref is not None and is_ours(stop.ref) and stop.price_ticks != trade.stop_price_ticks
+        for stop in covering_stops(truth)
+    )
+
+
 def is_covered(truth: BrokerSnapshot) -> bool:
     """Whether nothing is held, or stops of at least its size work for all of it."""
     held = abs(held_lots(truth))
@@ -109,6 +131,7 @@ WORLD_LAWS: Final[tuple[Law[WorldSeen], ...]] = (
     at_most_one_contract,
     position_is_protected,
     position_is_noticed,
+    stop_is_where_it_belongs,
     nothing_is_held_late,
     a_kill_is_flattened,
 )

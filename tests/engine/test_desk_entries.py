@@ -107,6 +107,16 @@ def test_an_entry_is_dropped_when_the_answer_is_not_clean(stage):
     assert kill_cause(stage) is KillCause.STATE_DESYNC
 
 
+def test_an_entry_is_dropped_when_the_answer_has_to_be_looked_at_again(stage):
+    stage.tell(row(40, PRICE, setup()))
+
+    asked = stage.tell(snapshot(41.01, position=1))
+
+    assert kinds_of(asked) == ["QueryBroker"]
+    assert stage.state.kill.is_running
+    assert stage.state.trade is None
+
+
 def test_an_entry_is_dropped_when_no_answer_comes(stage):
     stage.tell(row(40, PRICE, setup()))
 

@@ -41,6 +41,29 @@ def test_a_realised_loss_at_the_limit_halts_until_its_period_is_over(stage):
     assert stage.state.kill.is_running
 
 
+def test_a_limit_of_the_week_still_halts_on_the_next_morning(stage):
+    lost = replace(
+        stage.state.risk, net_usd_this_week=Decimal(-65), net_usd_this_month=Decimal(-65)
+    )
+    stage.state = stage.state._replace(risk=lost)
+    bracket = stage.hold(40, stop_ticks=6)
+    stage.tell(fill(bracket.stop_ref, Side.SHORT, bracket.stop_ticks - 3, 44.5, name="x.2.01"))
+    halted = stage.state.kill
+
+    tomorrow, next_week = at(1440), at(6 * 1440)
+    stage.tell(
+        opened(at=tomorrow, session_date=tomorrow.date(), opens_at=tomorrow, closes_at=at(1830))
+    )
+    still = stage.state.kill
+    stage.tell(
+        opened(at=next_week, session_date=next_week.date(), opens_at=next_week, closes_at=at(9030))
+    )
+
+    assert (halted.state, halted.cause) == (KillState.HALTED, KillCause.WEEKLY_LOSS)
+    assert still == halted
+    assert stage.state.kill.is_running
+
+
 def test_a_person_halts_and_resumes_with_a_reason(stage):
     stage.tell(person(OperatorVerb.HALT, 30), row(40, PRICE, setup()))
     refused = stage.tell(person(OperatorVerb.RESUME, 41, " "))
